@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The way to the guests: puts Ethernet and IP headers before a transport header and its payload, and hands the frame to the switch.
+ *
+ * Header-only packets (acknowledgements, resets, replies) are gathered and leave in one batch with emit_flush(), at the turn's end at the latest; a packet with
+ * borrowed payload leaves at once, after what was gathered before it, so that order holds.
+ */
+#pragma once
+#include "lan/plan.h"
+#include "port/port.h"
+#include "switch/switch.h"
+#include "wire/icmp.h"
+#include "wire/ip.h"
+
+struct emitter;
+
+/** emitter_new() - @gateway: the gateway's own port, as which frames enter the switch. All are borrowed. Return: 0 or -ENOMEM. */
+int emitter_new(struct emitter **out, struct switch_ *sw, struct port *gateway, const struct lan_plan *plan);
+struct emitter *emitter_free(struct emitter *e);
+
+/**
+ * emit_transport() - send one packet, or one run of TCP segments, to a guest
+ * @to:       the guest's MAC
+ * @ip:       src, dst, protocol, ttl (0: 64), traffic_class; the rest is filled in
+ * @header:   the transport header, checksum field zero (ICMP, ICMPv6: the whole message or its head)
+ * @header_size: its size; at most 1280
+ * @payload:  follows it; borrowed until this returns
+ * @segment:  0: one packet; else payload bytes a TCP segment, and the payload may be up to 64 KiB less headers: it stays whole where the port allows it
+ * @now:      the clock
+ *
+ * The checksum is left open (offload) for TCP and UDP, and computed here for ICMP and ICMPv6 unless the field is not zero.
+ */
+void emit_transport(struct emitter *e, struct mac to, const struct ip_packet *ip, const void *header, size_t header_size, const struct iovec *payload,
+		    size_t parts, uint32_t segment, usec_t now);
+
+/** emit_udp() - a datagram, fragmented where it does not fit the LAN's MTU (RFC 791 section 3.2, RFC 8200 section 4.5) */
+void emit_udp(struct emitter *e, struct mac to, addr_t src, uint16_t src_port, addr_t dst, uint16_t dst_port, const struct iovec *payload, size_t parts,
+	      usec_t now);
+
+/** emit_error() - an ICMP error about a packet of the guest's, from the gateway's own address of that version, where one may be sent (icmp_may_answer()); limited to 100 a second, bursts of 50 */
+void emit_error(struct emitter *e, struct mac to, enum icmp_error error, const struct ip_packet *about, struct cursor rest, uint32_t mtu, addr_t src,
+		usec_t now);
+
+/** emit_frame() - a whole frame as it is (ARP) */
+void emit_frame(struct emitter *e, const void *frame, size_t size, usec_t now);
+
+/** emit_room() - bytes that the port of this guest takes now; short of @want, the sink hears of it when there is room. 0 if the guest has gone. */
+size_t emit_room(struct emitter *e, struct mac to, size_t want, usec_t now);
+
+/** emit_segments_whole() - does the guest's port take TCP segments of 64 KiB (of this version)? */
+bool emit_segments_whole(struct emitter *e, struct mac to, addr_t guest, usec_t now);
+
+/** emit_flush() - send what was gathered */
+void emit_flush(struct emitter *e, usec_t now);

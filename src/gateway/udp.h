@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+/*
+ * UDP flows: one connected socket of the host for each pair of guest address and port, and peer address and port.
+ *
+ * - The socket's local port is the guest's where that is free, and the same for all peers of one guest port (so the mapping is endpoint-independent, RFC 4787 section 4.1,
+ *   while what comes in is filtered by address and port). A small table by port says which guest holds a port of the host; a second guest with the same port gets another.
+ * - A flow is given up after 30 s without a packet, 120 s once the peer has answered (and at once after 10 s for port 53 that was answered).
+ * - Errors of the socket (IP_RECVERR: refused, unreachable, too big) go to the guest as the ICMP error they came from, about the datagram they quote.
+ * - Inbound (forwards): the listening socket is shared; a flow a client. Replies leave from the address the client used (PKTINFO).
+ * - Multicast and broadcast are not forwarded.
+ */
+#pragma once
+#include "gateway/emit.h"
+#include "gateway/flow.h"
+#include "gateway/host.h"
+#include "lan/forward.h"
+#include "lan/guest.h"
+
+struct udp;
+
+/** udp_new() - all arguments are borrowed. Return: 0 or -ENOMEM. */
+int udp_new(struct udp **out, struct flow_table *flows, struct emitter *emitter, struct host *host, const struct lan_plan *plan);
+struct udp *udp_free(struct udp *u);
+
+/**
+ * udp_from_guest() - a datagram of the guest's for a flow
+ * @from:    the guest's MAC
+ * @ip:      its packet; not a fragment (reassembled before)
+ * @l4:      cursor at the UDP header; the checksum has been checked
+ * @now:     the clock
+ * Return: DROP_NONE or why not; ICMP errors that are due have then been sent.
+ */
+enum drop udp_from_guest(struct udp *u, struct mac from, const struct ip_packet *ip, struct cursor l4, usec_t now);
+
+/** udp_ready() - the flow's socket has something: up to 32 datagrams are taken (recvmmsg) and sent to the guest */
+void udp_ready(struct udp *u, struct flow *f, uint32_t events, usec_t now);
+/** udp_due() - the flow's deadline has passed */
+void udp_due(struct udp *u, struct flow *f, usec_t now);
+/** udp_closing() - the flow is about to be removed by somebody else: let go of its kept source port */
+void udp_closing(struct udp *u, struct flow *f);
+
+/**
+ * udp_from_client() - a datagram of a forward's client
+ * @fd:      the forward's socket; stays the forward's
+ * @guest, @addr, @port: to whom
+ * @client, @client_port: from whom
+ * @local:   the host's address that it was sent to
+ * Return: DROP_NONE or why not.
+ */
+enum drop udp_from_client(struct udp *u, int fd, struct guest *guest, addr_t addr, uint16_t port, addr_t client, uint16_t client_port, addr_t local,
+			  const struct iovec *payload, usec_t now);
+/** udp_forward_gone() - the forward's socket is about to be closed: its flows end */
+void udp_forward_gone(struct udp *u, int fd);

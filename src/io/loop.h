@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The event loop: descriptors, timers, and work for the end of the turn. One thread, one epoll set, run to completion.
+ *
+ * A turn: wait; read the clock once (loop_now()); call the watches that are ready; call the timers that are due; call what was deferred. A loop with
+ * nothing to do sleeps without a time-out: nothing here wakes up periodically.
+ *
+ * Watches, timers and deferred calls are embedded in their owners, and must be removed before the owner goes. Any of them may be removed, or its
+ * owner freed, inside any callback.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include "base/list.h"
+#include "base/usec.h"
+
+struct loop;
+
+struct watch {
+	int fd;                                                /* -1: not watched */
+	uint32_t events;                                       /* EPOLLIN, EPOLLOUT ...; level-triggered */
+	void (*ready)(struct watch *w, uint32_t events);
+	struct loop *loop;
+};
+struct timer {
+	usec_t deadline;                                       /* USEC_NEVER: not set */
+	void (*due)(struct timer *t);                          /* one shot: set it again inside if it is to repeat */
+	struct loop *loop;
+	struct list node;
+};
+struct deferred {
+	void (*call)(struct deferred *d);
+	struct loop *loop;
+	struct list node;
+};
+
+/** loop_new() - Return: 0 or negative errno */
+int loop_new(struct loop **out);
+struct loop *loop_free(struct loop *l);
+
+/** loop_now() - the clock, as read at the start of this turn */
+usec_t loop_now(const struct loop *l);
+
+/** loop_run() - turn until loop_stop(). Return: what loop_stop() was given, or negative errno. */
+int loop_run(struct loop *l);
+void loop_stop(struct loop *l, int result);
+
+/** loop_turn() - one turn that waits at most @timeout microseconds (USEC_NEVER: as long as it takes): for tests and small tools */
+int loop_turn(struct loop *l, usec_t timeout);
+
+/** watch_add() - watch @fd, which stays its owner's. Return: 0 or negative errno. */
+int watch_add(struct watch *w, struct loop *l, int fd, uint32_t events, void (*ready)(struct watch *w, uint32_t events));
+/** watch_set() - other events; free where they are the same */
+int watch_set(struct watch *w, uint32_t events);
+/** watch_remove() - harmless on one that is not watched (a zeroed struct with fd -1, or removed) */
+void watch_remove(struct watch *w);
+
+/** timer_init() - once, before the others */
+void timer_init(struct timer *t, struct loop *l, void (*due)(struct timer *t));
+/** timer_set() - let it be due at @deadline, instead of when it was; USEC_NEVER clears it */
+void timer_set(struct timer *t, usec_t deadline);
+
+/** deferred_init() - once, before the others */
+void deferred_init(struct deferred *d, struct loop *l, void (*call)(struct deferred *d));
+/** deferred_add() - call it at the end of this turn, once however often it was added; it may add itself again, for the next turn, which then does not sleep */
+void deferred_add(struct deferred *d);
+void deferred_remove(struct deferred *d);
+
+/** loop_on_signal() - call @stop in the loop for SIGTERM, SIGINT and SIGHUP, which are blocked (signalfd). Return: 0 or negative errno. */
+int loop_on_signal(struct loop *l, void (*signalled)(void *owner, int signal), void *owner);
