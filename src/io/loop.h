@@ -5,8 +5,11 @@
  * A turn: wait; read the clock once (loop_now()); call the watches that are ready; call the timers that are due; call what was deferred. A loop with
  * nothing to do sleeps without a time-out: nothing here wakes up periodically.
  *
- * Watches, timers and deferred calls are embedded in their owners, and must be removed before the owner goes. Any of them may be removed, or its
- * owner freed, inside any callback.
+ * Watches, timers and deferred calls are embedded in their owners, and must be removed before the owner goes (and a watch before its descriptor is
+ * closed). Any of them may be removed, or its owner freed, inside any callback: what was reported for it and not delivered yet is forgotten.
+ *
+ * EPOLLERR and EPOLLHUP are reported whatever a watch asked for, as epoll does: an owner that ignores them spins. Not reentrant: no callback turns the
+ * loop. Needs Linux 5.11 (epoll_pwait2).
  */
 #pragma once
 #include <stdbool.h>
@@ -37,6 +40,7 @@ struct deferred {
 
 /** loop_new() - Return: 0 or negative errno */
 int loop_new(struct loop **out);
+/** loop_free() - watches must be gone; timers and deferred calls that are still set are taken out. Return: NULL. */
 struct loop *loop_free(struct loop *l);
 
 /** loop_now() - the clock, as read at the start of this turn */
@@ -63,9 +67,9 @@ void timer_set(struct timer *t, usec_t deadline);
 
 /** deferred_init() - once, before the others */
 void deferred_init(struct deferred *d, struct loop *l, void (*call)(struct deferred *d));
-/** deferred_add() - call it at the end of this turn, once however often it was added; it may add itself again, for the next turn, which then does not sleep */
+/** deferred_add() - call it at the end of this turn, once however often it was added; what is added by a deferred call waits for the next turn, which then does not sleep */
 void deferred_add(struct deferred *d);
 void deferred_remove(struct deferred *d);
 
-/** loop_on_signal() - call @stop in the loop for SIGTERM, SIGINT and SIGHUP, which are blocked (signalfd). Return: 0 or negative errno. */
+/** loop_on_signal() - call @signalled in the loop for SIGTERM, SIGINT and SIGHUP, which are blocked (signalfd). Return: 0 or negative errno. */
 int loop_on_signal(struct loop *l, void (*signalled)(void *owner, int signal), void *owner);
