@@ -37,7 +37,11 @@ void emit_transport(struct emitter *e, struct mac to, const struct ip_packet *ip
 void emit_udp(struct emitter *e, struct mac to, addr_t src, uint16_t src_port, addr_t dst, uint16_t dst_port, const struct iovec *payload, size_t parts,
 	      usec_t now);
 
-/** emit_error() - an ICMP error about a packet of the guest's, from the gateway's own address of that version, where one may be sent (icmp_may_answer()); limited to 100 a second, bursts of 50 */
+/**
+ * emit_error() - an ICMP error about a packet of the guest's, where one may be sent (icmp_may_answer()); limited to 100 a second, bursts of 50
+ * @src: who says so; any: the gateway, by its own address of that version
+ * The others as in icmp_emit_error().
+ */
 void emit_error(struct emitter *e, struct mac to, enum icmp_error error, const struct ip_packet *about, struct cursor rest, uint32_t mtu, addr_t src,
 		usec_t now);
 

@@ -64,8 +64,12 @@ struct flow *flow_add(struct flow_table *t, const struct flow_key *key, usec_t n
 /** flow_remove() - close its socket (unless FLOW_SHARED_FD) and free the slot */
 void flow_remove(struct flow_table *t, struct flow *f);
 
-/** flow_watch() - watch the flow's socket for @events (level-triggered); 0: only errors and hang-up; FLOW_UNWATCHED: not at all. Free if nothing changes. Return: 0 or negative errno. */
-#define FLOW_UNWATCHED 0x80000000u
+/**
+ * flow_watch() - watch the flow's socket
+ * @events: EPOLLIN and so on, level-triggered unless EPOLLET is among them; 0: only errors and hang-up; FLOW_UNWATCHED: not at all
+ * Free if nothing changes, but with EPOLLET, where asking again makes the kernel look again. Return: 0 or negative errno.
+ */
+#define FLOW_UNWATCHED (1u << 27) /* a bit that epoll does not use */
 int flow_watch(struct flow_table *t, struct flow *f, uint32_t events);
 
 /** flow_set_deadline() - let the flow's kind be told at @when; USEC_NEVER: not */

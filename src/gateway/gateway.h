@@ -48,9 +48,12 @@ struct forwards *gateway_forwards(struct gateway *g);
  * @fd:     a stream socket (TCP or unix), owned by the flow when this succeeds
  * @client: the client's address as the guest is to see it; any: the gateway's
  * @client_port: 0: one is chosen
+ * @done:   called once, unless it is NULL or this fails: 0 when the guest has accepted, -ECONNREFUSED, or -ETIMEDOUT when it did not answer in a minute
+ * @owner:  for @done
  * Return: 0 or negative errno: -EHOSTUNREACH (the guest is not attached), -ENOSPC (the flow table is full).
  */
-int gateway_connect(struct gateway *g, struct guest *guest, addr_t addr, uint16_t port, int fd, addr_t client, uint16_t client_port);
+int gateway_connect(struct gateway *g, struct guest *guest, addr_t addr, uint16_t port, int fd, addr_t client, uint16_t client_port,
+		    void (*done)(void *owner, int result), void *owner);
 
 /** gateway_advertise() - send a router advertisement to all guests; with lifetime 0 as the LAN goes down */
 void gateway_advertise(struct gateway *g, bool up);
