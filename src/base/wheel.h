@@ -2,8 +2,8 @@
 /*
  * A hierarchical timing wheel over small indices (Varghese and Lauck, 1987): setting and clearing are O(1), however many run.
  *
- * An index (a flow's slot number) has at most one deadline. Resolution is 8 ms; deadlines beyond about 37 hours are cut to that. The
- * wheel holds no pointers to its owner's objects and nothing that has to survive a restart: it can be rebuilt from the deadlines.
+ * An index (a flow's slot number) has at most one deadline. Resolution is 8 ms. The wheel holds no pointers to its owner's objects
+ * and nothing that has to survive a restart: it can be rebuilt from the deadlines.
  */
 #pragma once
 #include <stdint.h>
@@ -21,7 +21,7 @@ struct wheel;
 int wheel_new(struct wheel **out, uint32_t count, usec_t now);
 struct wheel *wheel_free(struct wheel *w);
 
-/** wheel_set() - let @index expire at @deadline (never before it), instead of when it was set to expire */
+/** wheel_set() - let @index expire at @deadline (never before it), instead of when it was set to expire; USEC_NEVER clears it */
 void wheel_set(struct wheel *w, uint32_t index, usec_t deadline);
 
 /** wheel_clear() - @index expires no more */

@@ -52,7 +52,7 @@ bool addr_is_unspecified(addr_t a);
 /** addr_in_prefix() - are the first @bits bits the same? For IPv4, @bits counts from the IPv4 address (0 to 32); versions never match each other. */
 bool addr_in_prefix(addr_t a, addr_t prefix, unsigned int bits);
 
-/** addr_parse() - from text, either version, no zone. Return: false if it is none. */
+/** addr_parse() - from text, either version, no zone, not ::ffff:a.b.c.d. Return: false if it is none. */
 bool addr_parse(const char *text, addr_t *out);
 /** addr_format() - as text (RFC 5952). Return: @into, which holds ADDR_TEXT_SIZE bytes. */
 const char *addr_format(addr_t a, char into[static ADDR_TEXT_SIZE]);

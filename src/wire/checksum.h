@@ -8,6 +8,7 @@
 #include "base/cursor.h"
 #include "wire/addr.h"
 
+/* In the machine's byte order and unfolded: start with 0, and change it with these functions only. */
 typedef uint64_t sum_t;
 
 /** sum_bytes() - add bytes that start at an even offset of what is summed; fast for long buffers */

@@ -39,7 +39,7 @@ struct tcp_segment tcp_parse(struct cursor *c);
 /**
  * tcp_emit() - write header and options; the checksum field is left zero
  * @into: TCP_HEADER_MAX bytes
- * @s:    as in tcp_parse(); mss and window_scale are written where set
+ * @s:    as in tcp_parse(); mss and window_scale are written where set, and only with TCP_SYN
  * Return: bytes written, a multiple of four.
  */
 size_t tcp_emit(uint8_t into[static TCP_HEADER_MAX], const struct tcp_segment *s);
