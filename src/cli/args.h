@@ -54,7 +54,7 @@ struct args {
  * @argv:    argv[0] is the verb; put into order
  * @options: what there is; ends with a zeroed one
  * @style:   where options may stand
- * Return: 0, or -EINVAL when a message and the usage have been given (also for --help: the usage, which is no error: see args_parse_quiet()).
+ * Return: 0, or -EINVAL when a message and the usage have been given.
  */
 int args_parse(struct args *out, int argc, char **argv, const struct args_option *options, enum args_style style);
 

@@ -33,6 +33,7 @@ int cmd_restart(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_ssh(int argc, char **argv);
 int cmd_ssh_config(int argc, char **argv);
+int cmd_stop(int argc, char **argv);
 int cmd_up(int argc, char **argv);
 
 /** verb_find() - the verb of that name. Return: NULL if there is none. */
@@ -49,3 +50,6 @@ const struct verb *verb_at(size_t index);
  * Return: EXIT_USAGE.
  */
 int cli_wrong(const char *verb, const char *format, ...) _printf_(2, 3);
+
+/** cli_unknown_verb() - say that there is no such verb, and which one was probably meant. Return: EXIT_USAGE. */
+int cli_unknown_verb(const char *name);

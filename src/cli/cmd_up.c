@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+/* hospes up, reload */
+#include <errno.h>
+#include <stdio.h>
+#include "base/log.h"
+#include "cli/args.h"
+#include "cli/cli.h"
+#include "cli/lan_client.h"
+#include "cli/lan_word.h"
+
+static void say_up(const json_t *status, bool was_up)
+{
+	const char *net4 = lan_text(status, "network4"), *net6 = lan_text(status, "network6");
+
+	printf("LAN %s is %sup: %s%s%s", lan_text(status, "lan"), was_up ? "already " : "", net4, *net4 && *net6 ? " and " : "", net6);
+	printf("; the host is %s\n", *net4 ? lan_text(status, "gateway4") : lan_text(status, "gateway6"));
+}
+
+int cmd_up(int argc, char **argv)
+{
+	_cleanup_json_ json_t *status = NULL;
+	_cleanup_fd_ int fd = -1;
+	const char *lan;
+	bool was_up;
+
+	if (lan_word_only(argc, argv, &lan) < 0)
+		return EXIT_USAGE;
+	fd = lan_connect(lan, LAN_AS_IS);
+	was_up = fd >= 0;
+	if (fd == -ENOENT)
+		fd = lan_connect(lan, LAN_START);
+	if (fd < 0 || lan_call(fd, "Status", NULL, &status) < 0)
+		return EXIT_FAILURE;
+	say_up(status, was_up);
+	return EXIT_SUCCESS;
+}
+
+int cmd_reload(int argc, char **argv)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	_cleanup_fd_ int fd = -1;
+	const char *lan;
+	json_t *change;
+	size_t i;
+
+	if (lan_word_only(argc, argv, &lan) < 0)
+		return EXIT_USAGE;
+	fd = lan_connect(lan, LAN_AS_IS);
+	if (fd == -ENOENT)
+		log_error("LAN %s is down, so there is nothing to reload; hospes up %s starts it with its file as it is now", lan, lan);
+	if (fd < 0 || lan_call(fd, "Reload", NULL, &reply) < 0)
+		return EXIT_FAILURE;
+	json_array_foreach(json_object_get(reply, "changes"), i, change)
+		printf("%s\n", json_string_value(change));
+	if (!json_array_size(json_object_get(reply, "changes")))
+		printf("LAN %s: nothing to change\n", lan);
+	return EXIT_SUCCESS;
+}
