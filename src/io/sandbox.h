@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The walls around a process that reads hostile packets: no new privileges, no capabilities, the files that it needs (Landlock), the system calls that it needs (seccomp).
+ *
+ * What is not on the list of calls gets EPERM, so that a C library that tries something newer first falls back and no LAN goes down for it; what only an attacker
+ * would call (starting programs, tracing, mounting, loading code into the kernel) ends the process. Both are reported to the kernel's audit log where it is on.
+ *
+ * HOSPES_SANDBOX=off in the environment leaves out Landlock and seccomp, for debuggers and the like. Builds with a sanitizer leave seccomp out by themselves.
+ */
+#pragma once
+#include <stddef.h>
+
+enum sandbox_right {
+	SANDBOX_READ = 1,      /* read files and folders */
+	SANDBOX_WRITE = 2,     /* make, write, rename and remove files */
+	SANDBOX_BIND = 4,      /* make sockets */
+	SANDBOX_UNBIND = 8,    /* remove files: sockets */
+};
+
+struct sandbox_folder {
+	const char *path;      /* one that is missing is left out */
+	unsigned int rights;   /* enum sandbox_right */
+};
+
+/**
+ * sandbox_enter() - build the walls; there is no way back
+ * @folders: everything below them, and nothing else of the file system, stays usable; open descriptors are not touched
+ * Return: 0, or negative errno (after a message); a kernel without Landlock is no error.
+ */
+int sandbox_enter(const struct sandbox_folder *folders, size_t count);
