@@ -23,9 +23,11 @@ bool neigh_answer_arp(const struct lan_plan *plan, const struct arp *request, st
  * @from:  the frame's source
  * @ip:    the IPv6 packet
  * @icmp:  cursor at the ICMPv6 header; its checksum has been checked
- * @claim: set to the address the sender shows itself to use (source link-layer option, or duplicate address detection), or to any; for guests_learn()
- * @reply: filled in; @reply->out has at least 1280 bytes of room
- * Return: DROP_NONE, or why it is no valid message (hop limit 255, code 0, options: RFC 4861 sections 6.1 and 7.1), or DROP_SERVICE_REFUSED if it is another's to answer.
+ * @claim: set to the address the sender shows itself to use (its link-layer option names the MAC that the frame came from, or duplicate address
+ *         detection), or to any; for guests_learn(), whatever is returned
+ * @reply: filled in; @reply->out has at least 1280 bytes of room. The IP packet must go out with hop limit 255.
+ * Return: DROP_NONE; DROP_MALFORMED if it is no valid message (hop limit 255, code 0, options: RFC 4861 sections 6.1 and 7.1); DROP_SPOOFED_IP if it claims an
+ *         address of the gateway; DROP_SERVICE_REFUSED if it is another's to answer, or a message that only routers send.
  */
 enum drop neigh_answer_nd(const struct lan_plan *plan, struct mac from, const struct ip_packet *ip, struct cursor icmp, addr_t *claim,
 			  struct reply *reply);
