@@ -77,19 +77,26 @@ static const char *heading(const struct table *t, size_t column)
 	return t->headings[column] + (t->headings[column][0] == '>');
 }
 
+bool table_empty(const struct table *t)
+{
+	return !t->count;
+}
+
 static void print_row(const struct table *t, FILE *to, const size_t *widths, size_t row)
 {
+	size_t owed = 0; /* spaces that are written only if something follows */
+
 	for (size_t c = 0; c < t->columns; c++) {
 		size_t at = (row - 1) * t->columns + c;
 		const char *text = !row ? heading(t, c) : at < t->count ? t->cells[at] : "";
-		int pad = (int)(widths[c] - strlen(text));
+		size_t length = strspn(text, " ") == strlen(text) ? 0 : strlen(text);
+		bool right = t->headings[c][0] == '>';
 
-		if (t->headings[c][0] == '>')
-			fprintf(to, "%*s%s", pad, "", text);
-		else
-			fprintf(to, "%s%*s", text, c + 1 < t->columns ? pad : 0, "");
-		fputs(c + 1 < t->columns ? "  " : "\n", to);
+		if (length)
+			fprintf(to, "%*s%s", (int)(owed + (right ? widths[c] - length : 0)), "", text);
+		owed = (length ? right ? 0 : widths[c] - length : owed + widths[c]) + 2;
 	}
+	fputc('\n', to);
 }
 
 void table_print(const struct table *t, FILE *to)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Text for a person to read: columns that align, sizes with a unit. */
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include "base/attr.h"
@@ -22,6 +23,9 @@ DEFINE_CLEANUP(table)
 
 /** table_cell() - put the next cell, row by row. A NULL or empty one shows as "-". Bytes that are not printable show as "?". Return: 0 or -ENOMEM. */
 int table_cell(struct table *t, const char *format, ...) _printf_(2, 3);
+
+/** table_empty() - has it no cell? */
+bool table_empty(const struct table *t);
 
 /** table_print() - headings and rows, two spaces between the columns, none at a line's end */
 void table_print(const struct table *t, FILE *to);
