@@ -193,10 +193,7 @@ uint32_t wheel_pop(struct wheel *w, usec_t now)
 usec_t wheel_next(const struct wheel *w)
 {
 	uint64_t start;
-	enum place place;
+	enum place place = w->buckets[PLACE_DUE].first != NOBODY ? PLACE_DUE : first_slot(w, &start);
 
-	if (w->buckets[PLACE_DUE].first != NOBODY)
-		return (usec_t)w->tick * TICK;
-	place = first_slot(w, &start);
 	return place == PLACE_NOWHERE ? USEC_NEVER : (usec_t)w->buckets[place].earliest * TICK;
 }
