@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <time.h>
 
@@ -20,6 +21,9 @@ struct loop {
 	struct epoll_event events[EVENTS_A_TURN];
 	int next_event, event_count;
 
+	void *buffer;         /* see loop_take_buffer() */
+	bool buffer_taken;
+
 	bool stopped;
 	int result;
 
@@ -29,20 +33,36 @@ struct loop {
 	void *signal_owner;
 };
 
+DEFINE_CLEANUP(loop)
+
+/* Address space only: pages come as they are used, and one at a time, so that light traffic does not cost a huge page. */
+static void *loop_map_buffer(void)
+{
+	void *buffer = mmap(NULL, LOOP_BUFFER_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (buffer == MAP_FAILED)
+		return NULL;
+	madvise(buffer, LOOP_BUFFER_SIZE, MADV_NOHUGEPAGE);
+	return buffer;
+}
+
 int loop_new(struct loop **out)
 {
-	_cleanup_(freep) struct loop *l = calloc(1, sizeof(*l));
+	_cleanup_(loop_freep) struct loop *l = calloc(1, sizeof(*l));
 
 	if (!l)
 		return -ENOMEM;
-	l->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (l->epoll < 0)
-		return -errno;
 	l->signal_fd = -1;
 	l->signal_watch.fd = -1;
 	l->now = usec_now();
 	list_init(&l->timers);
 	list_init(&l->deferred);
+	l->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (l->epoll < 0)
+		return -errno;
+	l->buffer = loop_map_buffer();
+	if (!l->buffer)
+		return -ENOMEM;
 	*out = steal(&l);
 	return 0;
 }
@@ -59,6 +79,8 @@ struct loop *loop_free(struct loop *l)
 	watch_remove(&l->signal_watch);
 	fd_close(l->signal_fd);
 	fd_close(l->epoll);
+	if (l->buffer)
+		munmap(l->buffer, LOOP_BUFFER_SIZE);
 	free(l);
 	return NULL;
 }
@@ -66,6 +88,19 @@ struct loop *loop_free(struct loop *l)
 usec_t loop_now(const struct loop *l)
 {
 	return l->now;
+}
+
+void *loop_take_buffer(struct loop *l)
+{
+	if (l->buffer_taken)
+		return NULL;
+	l->buffer_taken = true;
+	return l->buffer;
+}
+
+void loop_give_buffer(struct loop *l)
+{
+	l->buffer_taken = false;
 }
 
 /* Move every node from one list to the end of another. */

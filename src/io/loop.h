@@ -53,6 +53,20 @@ void loop_stop(struct loop *l, int result);
 /** loop_turn() - one turn that waits at most @timeout microseconds (USEC_NEVER: as long as it takes): for tests and small tools */
 int loop_turn(struct loop *l, usec_t timeout);
 
+/* What loop_take_buffer() lends: PORT_BATCH frames of the largest size fit. */
+#define LOOP_BUFFER_SIZE (64 * 66 * 1024)
+
+/**
+ * loop_take_buffer() - borrow the loop's one buffer, for bytes that are dealt with before the watch's callback returns
+ *
+ * All owners of watches share it, so that an idle one needs no memory of its own to receive into. Only for a watch's own callback, which gives it
+ * back with loop_give_buffer().
+ *
+ * Return: LOOP_BUFFER_SIZE bytes, page aligned, with whatever was left in them; NULL while somebody up the stack has it.
+ */
+void *loop_take_buffer(struct loop *l);
+void loop_give_buffer(struct loop *l);
+
 /** watch_add() - watch @fd, which stays its owner's. Return: 0 or negative errno. */
 int watch_add(struct watch *w, struct loop *l, int fd, uint32_t events, void (*ready)(struct watch *w, uint32_t events));
 /** watch_set() - other events; free where they are the same */

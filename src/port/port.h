@@ -19,7 +19,8 @@
 #include "port/fault.h"
 #include "port/frame.h"
 
-#define PORT_BATCH 64 /* frames in one call at the most */
+#define PORT_BATCH 64       /* frames in one call at the most */
+#define PORT_MTU   1500     /* a port's mtu until the engine sets another */
 
 struct port;
 
@@ -40,7 +41,8 @@ struct port_ops {
 
 	/*
 	 * Take frames for the guest, none of which needs an offload that the port lacks. Bytes not taken at return are copied.
-	 * Return: how many were taken, counted from the first; the rest find the port full.
+	 * Return: how many were taken, counted from the first; the rest find the port full. A frame that the port drops for a reason of its own, and counts,
+	 * is taken.
 	 */
 	size_t (*send)(struct port *p, const struct frame *frames, size_t count);
 
@@ -71,7 +73,7 @@ struct port {
 	struct port_counters from_guest, to_guest;
 	uint64_t drops[DROP_COUNT];
 	uint64_t rate_from, rate_to;  /* bytes a second, smoothed; brought up to date when there is traffic or somebody looks */
-	struct fault *fault;          /* NULL but in tests; borrowed */
+	struct fault *fault;          /* NULL but in tests; borrowed, of this port alone; frames it refuses count as taken for port_send()'s return */
 	usec_t rate_time;
 	uint64_t rate_from_seen, rate_to_seen;
 };
@@ -85,13 +87,24 @@ size_t port_send(struct port *p, const struct frame *frames, size_t count);
 /** port_input() - for the kinds of port: count frames that came from the guest and pass them to the sink */
 void port_input(struct port *p, const struct frame *frames, size_t count);
 
-/** port_room() - bytes that the port takes now without dropping. Below @want, the port will call sink->drained later. */
+/**
+ * port_room() - bytes that the port takes now without dropping
+ * @want: at most FRAME_MAX; if there is less room, the port calls sink->drained later (not if it closes before)
+ */
 size_t port_room(struct port *p, size_t want);
+
+/** port_drained() - for the kinds of port: nothing is queued any more; tells the sink if somebody was short of room */
+void port_drained(struct port *p);
 
 /** port_close() - for the kinds of port: the guest has gone; marks the port down and tells the sink, once. @why is a constant string. */
 void port_close(struct port *p, const char *why);
 
-/** port_rates() - bring rate_from and rate_to up to date */
+/**
+ * port_rates() - bring rate_from and rate_to up to date
+ *
+ * Smoothed over about a second; steps shorter than 250 ms wait for the next call. The kinds of port call it when frames come from their guest, so that it
+ * is right for whoever looks later, without a timer.
+ */
 void port_rates(struct port *p, usec_t now);
 
 struct port *port_free(struct port *p);
