@@ -4,6 +4,8 @@
  * expected. A LAN with no file has the defaults.
  */
 #pragma once
+#include <stdio.h>
+#include "base/attr.h"
 #include "lan/forward.h"
 #include "lan/plan.h"
 
@@ -13,6 +15,7 @@ struct guest_config {
 	char name[64];
 	struct mac mac;      /* zero: made from the name */
 	addr_t ip4;          /* any: from the pool */
+	unsigned int line;   /* where it was written */
 };
 
 struct lan_config {
@@ -41,6 +44,14 @@ struct lan_config {
  */
 int lan_config_load(struct lan_config **out, const char *name, const char *path, char *error, size_t error_size);
 struct lan_config *lan_config_free(struct lan_config *c);
+DEFINE_CLEANUP(lan_config)
+
+/**
+ * lan_config_parse() - the same from an open stream
+ * @text:  read to its end; the caller closes it
+ * @label: what the message calls it
+ */
+int lan_config_parse(struct lan_config **out, const char *name, FILE *text, const char *label, char *error, size_t error_size);
 
 /** lan_config_find() - the file of LAN @name: ~/.config/hospes/NAME.lan ($XDG_CONFIG_HOME), then /etc/hospes/NAME.lan. Return: malloc'd path or NULL. */
 char *lan_config_find(const char *name);
@@ -48,12 +59,18 @@ char *lan_config_find(const char *name);
 /**
  * lan_plan_make() - choose what the configuration leaves open
  * @machine_id: text of /etc/machine-id, any string: the unique local prefix (RFC 4193 section 3.2.2) is made from it and the LAN's name, so it stays the same
- * @taken:      networks that routes of the host cover: a LAN other than `default` with no IPv4 of its own takes the first free 10.0.N.0/24 (N from 3)
- * @error:      as above; -EADDRINUSE if the wanted network overlaps one of @taken: the message names both and the line to write
+ * @taken:      networks that routes of the host cover (default routes among them are passed over): a LAN other than `default` with no IPv4 of its own takes the
+ *              first free 10.0.N.0/24 (N from 3), else 192.168.N.0/24, else 172.N.0.0/24
+ * @error:      as above
+ * Return: 0; -EADDRINUSE if the wanted network overlaps one of @taken: the message names both and the line to write; -EINVAL if a guest's address does not lie in
+ * the network or is the gateway's, DNS's or the broadcast.
  */
 struct net4 { addr_t net; uint8_t bits; };
 int lan_plan_make(struct lan_plan *out, const struct lan_config *c, const char *machine_id, const struct net4 *taken, size_t taken_count,
 		  char *error, size_t error_size);
+
+/** lan_net_valid4() - may a user LAN have this IPv4 network: unicast, 8 to 29 bits, and none of its host bits set? */
+bool lan_net_valid4(addr_t net, unsigned int bits);
 
 /** guest_mac() - the MAC of a guest that was given none: 52:54:00 and three bytes hashed from machine id, LAN and name; so it stays the same for the same name */
 struct mac guest_mac(const char *machine_id, const char *lan, const char *name);

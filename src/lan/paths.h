@@ -15,6 +15,8 @@
 char *paths_runtime(const char *lan);
 char *paths_state(const char *lan);
 char *paths_cache(void);
+/** paths_config() - the user's own folder of NAME.lan files: $XDG_CONFIG_HOME/hospes (else ~/.config/hospes), for root too. malloc'd, or NULL. */
+char *paths_config(void);
 /** paths_join() - "@folder/@name", malloc'd */
 char *paths_join(const char *folder, const char *name);
 /**

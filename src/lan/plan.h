@@ -26,6 +26,7 @@ struct lan_plan {
 	addr_t link_local6;          /* the gateway's, fe80:: and its EUI-64 */
 	uint16_t mtu;                /* 1500 */
 	uint32_t lease_seconds;      /* 86400 */
+	uint32_t keepalive_seconds;  /* 7200: a TCP flow that was quiet so long is probed */
 	enum host_access host_access;
 };
 
@@ -33,9 +34,17 @@ struct lan_plan {
 bool lan_plan_is_gateway(const struct lan_plan *p, addr_t a);
 /** lan_plan_is_dns() - is @a an address of the LAN's DNS service? */
 bool lan_plan_is_dns(const struct lan_plan *p, addr_t a);
-/** lan_plan_is_local() - does @a lie in one of the LAN's networks? */
+/** lan_plan_is_local() - does @a lie in one of the LAN's networks (IPv6's link-local one is among them)? */
 bool lan_plan_is_local(const struct lan_plan *p, addr_t a);
+/** lan_plan_broadcast4() - the last address of the IPv4 network */
+addr_t lan_plan_broadcast4(const struct lan_plan *p);
+/** lan_plan_may_host4() - may a guest have this IPv4 address: in the network, and neither the network's, the broadcast, the gateway's nor DNS's? */
+bool lan_plan_may_host4(const struct lan_plan *p, addr_t a);
+/** lan_plan_in_pool4() - may it be leased to a guest that was promised no other? */
+bool lan_plan_in_pool4(const struct lan_plan *p, addr_t a);
 /** lan_name_valid() - see LAN_NAME_SIZE */
 bool lan_name_valid(const char *name);
 /** guest_name_valid() - one DNS label (RFC 1123 section 2.1): 1 to 63 of [a-z0-9-], any case, no "-" first or last */
 bool guest_name_valid(const char *name);
+/** guest_name_reserved() - a name that means the host ("gateway", "host", "dns"), or that every machine has for itself ("localhost"), any case: no guest's */
+bool guest_name_reserved(const char *name);

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+#include "lan/config_keys.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* A decimal number alone. */
+static bool parse_number(const char *text, uint32_t min, uint32_t max, uint32_t *out)
+{
+	uint64_t v = 0;
+	size_t n = strspn(text, "0123456789");
+
+	if (!n || n > 10 || text[n])
+		return false;
+	for (size_t i = 0; i < n; i++)
+		v = v * 10 + (uint64_t)(text[i] - '0');
+	*out = (uint32_t)v;
+	return v >= min && v <= max;
+}
+
+/* "ADDRESS/BITS" */
+static bool parse_net(const char *text, addr_t *net, uint32_t *bits)
+{
+	char address[ADDR_TEXT_SIZE];
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : 0;
+
+	if (!n || n >= sizeof(address) || !parse_number(slash + 1, 0, 128, bits))
+		return false;
+	memcpy(address, text, n);
+	address[n] = 0;
+	return addr_parse(address, net);
+}
+
+static bool set_fabric(struct config_draft *d, const char *value)
+{
+	d->config->fabric = FABRIC_USER;
+	return !strcasecmp(value, "user");
+}
+
+static bool set_domain(struct config_draft *d, const char *value)
+{
+	char copy[sizeof(d->config->domain)], *rest = copy, *label;
+
+	if (strlen(value) >= sizeof(copy))
+		return false;
+	for (size_t i = 0; i <= strlen(value); i++)
+		copy[i] = value[i] >= 'A' && value[i] <= 'Z' ? (char)(value[i] - 'A' + 'a') : value[i];
+	strcpy(d->config->domain, copy);
+	while ((label = strsep(&rest, ".")))
+		if (!guest_name_valid(label))
+			return false;
+	return true;
+}
+
+static bool set_ipv4(struct config_draft *d, const char *value)
+{
+	struct lan_config *c = d->config;
+	uint32_t bits;
+
+	c->no_ip4 = !strcasecmp(value, "none");
+	if (c->no_ip4)
+		return true;
+	if (!parse_net(value, &c->net4, &bits) || !lan_net_valid4(c->net4, bits))
+		return false;
+	c->bits4 = (uint8_t)bits;
+	return c->has_net4 = true;
+}
+
+static bool set_ipv6(struct config_draft *d, const char *value)
+{
+	struct lan_config *c = d->config;
+	static const uint8_t host[8];
+	uint32_t bits;
+
+	c->no_ip6 = !strcasecmp(value, "none");
+	if (c->no_ip6)
+		return true;
+	if (!parse_net(value, &c->net6, &bits) || addr_is4(c->net6) || bits != 64 || memcmp(&c->net6.b[8], host, sizeof(host)))
+		return false;
+	/* Global unicast or unique local. */
+	if ((c->net6.b[0] & 0xe0) != 0x20 && (c->net6.b[0] & 0xfe) != 0xfc)
+		return false;
+	return c->has_net6 = true;
+}
+
+static bool set_mtu(struct config_draft *d, const char *value)
+{
+	uint32_t v;
+
+	if (!parse_number(value, 1280, 65520, &v))
+		return false;
+	d->config->mtu = (uint16_t)v;
+	return true;
+}
+
+static bool set_lease(struct config_draft *d, const char *value)
+{
+	static const struct { char unit; uint32_t seconds; } units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
+	uint32_t unit = 1, v;
+	size_t n = strlen(value);
+	char digits[16];
+
+	if (!n || n >= sizeof(digits))
+		return false;
+	strcpy(digits, value);
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+		if (digits[n - 1] == units[i].unit)
+			unit = units[i].seconds, digits[n - 1] = 0;
+	if (!parse_number(digits, 1, 31536000 / unit, &v) || v * unit < 120)
+		return false;
+	d->config->lease_seconds = v * unit;
+	return true;
+}
+
+static bool set_host_access(struct config_draft *d, const char *value)
+{
+	static const char *const words[] = { [HOST_ACCESS_LAN] = "lan", [HOST_ACCESS_FULL] = "full", [HOST_ACCESS_NONE] = "none" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (!strcasecmp(value, words[i])) {
+			d->config->host_access = (enum host_access)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool set_flows(struct config_draft *d, const char *value)
+{
+	return parse_number(value, 16, 65536, &d->config->flow_max);
+}
+
+static bool set_guest_name(struct config_draft *d, const char *value)
+{
+	if (!guest_name_valid(value) || guest_name_reserved(value))
+		return false;
+	for (size_t i = 0; i <= strlen(value); i++)
+		d->guest.name[i] = value[i] >= 'A' && value[i] <= 'Z' ? (char)(value[i] - 'A' + 'a') : value[i];
+	return true;
+}
+
+static bool set_guest_mac(struct config_draft *d, const char *value)
+{
+	return mac_parse(value, &d->guest.mac) && !mac_is_group(d->guest.mac) && !mac_is_zero(d->guest.mac);
+}
+
+static bool set_guest_ip4(struct config_draft *d, const char *value)
+{
+	return addr_parse(value, &d->guest.ip4) && addr_is4(d->guest.ip4) && !addr_is_unspecified(d->guest.ip4);
+}
+
+static bool keep_text(char *into, const char *value)
+{
+	if (!*value || strlen(value) >= FORWARD_TEXT_SIZE)
+		return false;
+	strcpy(into, value);
+	return true;
+}
+
+static bool set_listen(struct config_draft *d, const char *value)
+{
+	return keep_text(d->listen, value);
+}
+
+static bool set_to(struct config_draft *d, const char *value)
+{
+	return keep_text(d->to, value);
+}
+
+static const struct config_key keys[] = {
+	{ SECTION_LAN, "Fabric", "user", set_fabric },
+	{ SECTION_LAN, "Domain", "a DNS name of at most 63 letters, digits, hyphens and dots, such as hospes", set_domain },
+	{ SECTION_LAN, "IPv4", "none, or a network without host bits, /8 to /29, such as 10.0.2.0/24", set_ipv4 },
+	{ SECTION_LAN, "IPv6", "none, or a global or unique local /64, such as fd12:3456:789a:1::/64", set_ipv6 },
+	{ SECTION_LAN, "MTU", "1280 to 65520", set_mtu },
+	{ SECTION_LAN, "Lease", "two minutes to a year, such as 600, 90m, 12h or 7d", set_lease },
+	{ SECTION_LAN, "HostAccess", "lan, full or none", set_host_access },
+	{ SECTION_LAN, "Flows", "16 to 65536", set_flows },
+	{ SECTION_LAN, "Bridge" }, { SECTION_LAN, "Uplink" }, { SECTION_LAN, "Gateway" }, { SECTION_LAN, "STP" }, { SECTION_LAN, "ForwardDelay" },
+	{ SECTION_LAN, "Hello" }, { SECTION_LAN, "MaxAge" }, { SECTION_LAN, "NAT" }, { SECTION_LAN, "Isolated" }, { SECTION_LAN, "Guests" },
+	{ SECTION_LAN, "Taps" }, { SECTION_LAN, "Allow" },
+	{ SECTION_GUEST, "Name", "1 to 63 letters, digits and hyphens, no hyphen first or last, other than gateway, host, dns and localhost, such as web", set_guest_name },
+	{ SECTION_GUEST, "MAC", "a unicast MAC such as 52:54:00:12:34:57", set_guest_mac },
+	{ SECTION_GUEST, "IPv4", "an IPv4 address in the LAN's network, such as 10.0.2.20", set_guest_ip4 },
+	{ SECTION_FORWARD, "Listen", "[ADDRESS:]PORT[-PORT][/tcp|/udp], or the path of a unix socket", set_listen },
+	{ SECTION_FORWARD, "To", "GUEST:PORT", set_to },
+};
+_Static_assert(ARRAY_SIZE(keys) <= 32, "a set of keys is a bit mask");
+
+enum config_section config_section_find(const char *name)
+{
+	static const char *const names[] = { [SECTION_LAN] = "LAN", [SECTION_GUEST] = "Guest", [SECTION_FORWARD] = "Forward" };
+
+	for (size_t i = SECTION_LAN; i < ARRAY_SIZE(names); i++)
+		if (!strcasecmp(name, names[i]))
+			return (enum config_section)i;
+	return SECTION_NONE;
+}
+
+int config_key_find(enum config_section section, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (keys[i].section == section && !strcasecmp(keys[i].name, name))
+			return (int)i;
+	return -1;
+}
+
+const struct config_key *config_key(int number)
+{
+	return &keys[number];
+}
+
+const char *config_key_list(enum config_section section, char *into, size_t size)
+{
+	size_t used = 0;
+
+	into[0] = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (keys[i].section != section || !keys[i].set || used + strlen(keys[i].name) + 3 > size)
+			continue;
+		used += (size_t)snprintf(into + used, size - used, "%s%s", used ? ", " : "", keys[i].name);
+	}
+	return into;
+}
