@@ -16,8 +16,12 @@
 
 #define ARRAY_SIZE(a)      (sizeof(a) / sizeof((a)[0]))
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
-#define MIN(a, b)          ({ __typeof__(a) _a = (a); __typeof__(b) _b = (b); _a < _b ? _a : _b; })
-#define MAX(a, b)          ({ __typeof__(a) _a = (a); __typeof__(b) _b = (b); _a > _b ? _a : _b; })
+/* Each use has names of its own, so that one may stand inside another. */
+#define MIN(a, b)          PICK_(a, b, <, __COUNTER__)
+#define MAX(a, b)          PICK_(a, b, >, __COUNTER__)
+#define PICK_(a, b, op, n) PICK__(a, b, op, n)
+#define PICK__(a, b, op, n)                                                                                             \
+	({ __typeof__(a) _a##n = (a); __typeof__(b) _b##n = (b); _a##n op _b##n ? _a##n : _b##n; })
 
 /** steal() - take what a variable owns and leave it NULL, so that its cleanup does nothing */
 #define steal(p) ({ __typeof__(*(p)) _stolen = *(p); *(p) = NULL; _stolen; })

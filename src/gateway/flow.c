@@ -201,6 +201,10 @@ size_t flow_ready(struct flow_table *t, size_t max, void (*each)(void *owner, st
 	return n > 0 ? (size_t)n : 0;
 }
 
+uint32_t flow_index(const struct flow_table *t, const struct flow *f) { return f ? index_of(t, f) : FLOW_NONE; }
+
+struct flow *flow_at(struct flow_table *t, uint32_t index) { return index == FLOW_NONE ? NULL : &t->slots[index]; }
+
 struct flow *flow_next(struct flow_table *t, const struct flow *after)
 {
 	for (uint32_t i = after ? index_of(t, after) + 1 : 0; i < t->file->fresh; i++)

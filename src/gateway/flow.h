@@ -89,6 +89,10 @@ int flow_epoll(const struct flow_table *t);
  */
 size_t flow_ready(struct flow_table *t, size_t max, void (*each)(void *owner, struct flow *f, uint32_t events), void *owner);
 
+/** flow_index() - the slot's number, and flow_at() back; FLOW_NONE and NULL stand for each other */
+uint32_t flow_index(const struct flow_table *t, const struct flow *f);
+struct flow *flow_at(struct flow_table *t, uint32_t index);
+
 /** flow_next() - all flows in use: start with NULL. Return: NULL at the end. */
 struct flow *flow_next(struct flow_table *t, const struct flow *after);
 uint32_t flow_count(const struct flow_table *t, enum flow_kind kind);

@@ -7,32 +7,39 @@
 struct tcp_flow {
 	uint32_t una;               /* towards the guest: first byte not yet acknowledged (SND.UNA) */
 	uint32_t nxt;               /* next byte to send (SND.NXT) */
-	uint32_t max;               /* highest sent + 1: nxt goes back to una when a segment was lost */
+	uint32_t max;               /* highest sent + 1: nxt goes back to una after a time-out */
 	uint32_t recover;           /* NewReno: in recovery until una reaches it (RFC 6582) */
 	uint32_t rcv;               /* from the guest: next byte expected (RCV.NXT) */
 	uint32_t rcv_acked;         /* last acknowledgement sent */
-	uint32_t rcv_edge;          /* right edge of the window last advertised */
-	uint32_t wnd;               /* guest's window, scaled, bytes from una */
-	uint16_t mss;               /* payload bytes a segment towards the guest */
-	uint8_t guest_scale;        /* shift of the windows that the guest sends; our own shift is TCP_OUR_SCALE where flags say so */
-	uint8_t state;              /* enum tcp_state */
-	uint16_t flags;             /* enum tcp_flow_flag */
-	uint8_t dup_acks, retries;
-	uint32_t pending;           /* bytes known to wait in the socket beyond max; 0: not known */
-	uint32_t link;              /* in the list of flows that wait for room at a port, or for an acknowledgement at the turn's end */
+	uint32_t rcv_edge;          /* right edge of the window last advertised; it never moves back */
+	uint32_t wnd;               /* the guest's window: bytes from una */
 	uint32_t sndbuf;            /* the socket's send buffer, as last asked */
+	struct { uint32_t next, prev; } link[3]; /* in the lists of tcp_private.h; flags say whether it is in them */
+	uint16_t mss;               /* payload bytes a segment towards the guest */
+	uint16_t flags;             /* enum tcp_flow_flag */
+	uint8_t state;              /* enum tcp_state */
+	uint8_t guest_scale;        /* shift of the windows that the guest sends */
+	uint8_t dup_acks, retries;
 	addr_t fallback;            /* HostAccess full: the address to try when loopback refuses; any: none */
 };
 
+/* A place in the order of idleness, see idle.h. Both kinds that have one begin with it. */
+struct idle_link { uint32_t older, newer; };
+
 struct udp_flow {
+	struct idle_link idle;
 	uint16_t host_port;         /* the socket's local port */
-	uint8_t answered;           /* the peer has answered: the longer time-out holds */
-	uint8_t bound;              /* holds a reference to its entry of the table of kept source ports */
+	uint16_t remote_port;
+	addr_t remote;              /* who is at the socket's other end: what it is connected to; inbound: the client */
+	addr_t fallback;            /* HostAccess full: whom to ask when loopback refuses; any: nobody (more) */
 	addr_t host_addr;           /* inbound: the local address that the client used, which replies must come from */
-	addr_t client; uint16_t client_port; /* inbound: where replies go; the guest may see another address (key.peer) */
-	uint32_t forward;           /* inbound: which forward */
+	uint8_t answered;           /* the peer has answered: the longer time-out holds */
+	uint8_t kept;               /* holds a reference to its entry of the table of kept source ports */
+	uint8_t ttl, tos;           /* as the socket has them */
+	uint8_t may_fragment;       /* as the socket has it */
 };
 
 struct echo_flow {
-	uint16_t host_id;           /* the ping socket's identifier */
+	struct idle_link idle;
+	uint8_t ttl, tos;           /* as the socket has them */
 };

@@ -21,6 +21,7 @@ struct gateway_params {
 	const struct lan_plan *plan;
 	const char *resolv_conf;     /* "/etc/resolv.conf" */
 	uint32_t flow_max;
+	bool no_peek_offset;         /* do without SO_PEEK_OFF for TCP, as on kernels before 6.9: for tests */
 	void (*leases_changed)(void *owner); /* leases are to be saved */
 	void *owner;
 };
@@ -35,7 +36,10 @@ struct port *gateway_port(struct gateway *g);
 /** gateway_drained() - a port that was short of room has some again: flows that waited go on */
 void gateway_drained(struct gateway *g, struct port *p);
 
-/** gateway_guest_gone() - the guest's port has closed: its inbound clients hear of it at once, its outbound flows are given 60 s to come back (a guest that restarts its QEMU, or the LAN itself) */
+/**
+ * gateway_guest_gone() - the guest's port has closed: its inbound clients hear of it at once; its outbound flows are probed
+ * after 60 s, so that a guest that has started anew resets them and one that was away goes on
+ */
 void gateway_guest_gone(struct gateway *g, struct mac mac);
 
 /** gateway_forwards() - the table of forwards, see forward.h */

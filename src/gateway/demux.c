@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: MIT
+/* Which packet of a guest's goes where: a service that answers, or the flow that carries it on. */
+#include "gateway/gateway_private.h"
+#include "service/dhcp4.h"
+#include "service/dhcp6.h"
+#include "service/neigh.h"
+#include "wire/checksum.h"
+#include "wire/eth.h"
+#include "wire/udp.h"
+
+#define REPLY_MAX  1280
+#define DHCP4_PORT 67
+#define DHCP6_PORT 547
+#define DNS_PORT   53
+
+/* Who a frame came from; looked up once for a run of frames from one MAC. */
+struct sender {
+	struct mac mac;
+	struct port *port;
+	struct guest *guest;
+	addr_t learned;          /* the last source address that was learned or checked */
+};
+
+/* An IP packet on its way through demux. */
+struct packet {
+	struct gateway *g;
+	struct sender *from;
+	struct ip_packet ip;
+	struct cursor l4;
+	bool checksum_good;
+	usec_t now;
+};
+
+void demux_send_reply(struct gateway *g, const struct reply *r, usec_t now)
+{
+	struct ip_packet ip = { .src = r->src, .dst = r->dst, .protocol = IP_ICMP6, .ttl = 255 }; /* RFC 4861 section 6.1.2 */
+	uint8_t datagram[sizeof(struct udp_header) + REPLY_MAX];
+	struct udp_header h = { be16(r->src_port), be16(r->dst_port), be16((uint16_t)(sizeof(h) + r->out.used)), be16(0) };
+	struct iovec payload = { r->out.data, r->out.used };
+
+	if (!r->out.used || writer_failed(&r->out))
+		return;
+	if (!r->src_port) {
+		emit_transport(g->emitter, r->to, &ip, r->out.data, r->out.used, NULL, 0, 0, now);
+	} else if (sizeof(h) + r->out.used > REPLY_MAX) {
+		emit_udp(g->emitter, r->to, r->src, r->src_port, r->dst, r->dst_port, &payload, 1, now);
+	} else {
+		/* In one piece, so that its checksum is whole: some DHCP clients read frames before the kernel completes one. */
+		ip.protocol = IP_UDP;
+		ip.ttl = 64;
+		memcpy(datagram, &h, sizeof(h));
+		memcpy(datagram + sizeof(h), r->out.data, r->out.used);
+		emit_transport(g->emitter, r->to, &ip, datagram, sizeof(h) + r->out.used, NULL, 0, 0, now);
+	}
+}
+
+/* The sender was seen to use @addr. Return: DROP_SPOOFED_IP if that is another's. */
+static enum drop learn(struct gateway *g, struct sender *s, addr_t addr, usec_t now)
+{
+	if (addr_equal(addr, s->learned))
+		return DROP_NONE;
+	if (lan_plan_is_gateway(g->p.plan, addr) || lan_plan_is_dns(g->p.plan, addr) || !guests_learn(g->p.guests, s->guest, addr, now))
+		return DROP_SPOOFED_IP;
+	s->learned = addr;
+	return DROP_NONE;
+}
+
+/* ---- services ---- */
+
+static enum drop take_arp(struct gateway *g, struct sender *s, const struct eth *eth, struct cursor c, usec_t now)
+{
+	struct { struct eth eth; struct arp arp; } back;
+	struct arp request = arp_parse(&c);
+	addr_t sender = addr_of4(request.sender_ip);
+
+	if (cursor_failed(&c) || !mac_equal(request.sender_mac, eth->from))
+		return DROP_MALFORMED;
+	if (!addr_is_unspecified(sender) && lan_plan_is_local(g->p.plan, sender) && learn(g, s, sender, now) != DROP_NONE)
+		return DROP_SPOOFED_IP;
+	if (neigh_answer_arp(g->p.plan, &request, &back.arp)) {
+		back.eth = (struct eth){ eth->from, g->p.plan->mac, be16(ETHERTYPE_ARP) };
+		emit_frame(g->emitter, &back, sizeof(back), now);
+	}
+	return DROP_NONE;
+}
+
+static enum drop take_nd(struct packet *p)
+{
+	struct gateway *g = p->g;
+	uint8_t room[REPLY_MAX];
+	struct reply r = { .out = writer_of(room, sizeof(room)) };
+	addr_t claim = ADDR_ANY;
+	enum drop verdict = neigh_answer_nd(g->p.plan, p->from->mac, &p->ip, p->l4, &claim, &r);
+
+	if (verdict == DROP_NONE && !addr_is_any(claim) && lan_plan_is_local(g->p.plan, claim))
+		learn(g, p->from, claim, p->now);
+	if (verdict == DROP_NONE)
+		demux_send_reply(g, &r, p->now);
+	return verdict == DROP_SERVICE_REFUSED ? DROP_NONE : verdict; /* another guest's to answer */
+}
+
+static enum drop take_dhcp(struct packet *p, struct cursor payload)
+{
+	struct gateway *g = p->g;
+	uint8_t room[REPLY_MAX];
+	struct reply r = { .out = writer_of(room, sizeof(room)) };
+	int64_t wall = usec_wall() / USEC_S;
+	bool changed = false;
+	enum drop verdict;
+
+	verdict = addr_is4(p->ip.dst)
+		? dhcp4_answer(g->p.plan, g->p.guests, p->from->mac, &p->ip, payload, wall, p->now, &changed, &r)
+		: dhcp6_answer(g->p.plan, g->p.guests, p->from->mac, &p->ip, payload, wall, p->now, &changed, &r);
+	if (changed && g->p.leases_changed)
+		g->p.leases_changed(g->p.owner);
+	if (verdict == DROP_NONE)
+		demux_send_reply(g, &r, p->now);
+	return verdict;
+}
+
+/* ---- IP ---- */
+
+static bool checksum_right(const struct packet *p)
+{
+	size_t size = cursor_left(&p->l4);
+	sum_t sum = p->ip.protocol == IP_ICMP ? 0 : sum_pseudo(0, p->ip.src, p->ip.dst, p->ip.protocol, (uint32_t)size);
+
+	return p->checksum_good || sum_is_valid(sum_cursor(sum, p->l4));
+}
+
+/* To everybody, or to a group: DHCP, or nothing of the gateway's. */
+static bool is_group(const struct gateway *g, addr_t dst)
+{
+	const struct lan_plan *plan = g->p.plan;
+
+	if (addr_is_multicast(dst) || addr_equal(dst, addr_of4((struct ip4){{ 255, 255, 255, 255 }})))
+		return true;
+	return addr_is4(dst) && addr_in_prefix(dst, plan->net4, plan->bits4) &&
+	       !~(ip4_get(addr_get4(dst)) | (plan->bits4 ? ~0u << (32 - plan->bits4) : 0));
+}
+
+static enum drop take_udp(struct packet *p)
+{
+	struct gateway *g = p->g;
+	struct cursor payload = p->l4;
+	struct udp_header h = udp_parse(&payload);
+	bool ours = is_group(g, p->ip.dst) || lan_plan_is_gateway(g->p.plan, p->ip.dst);
+
+	if (cursor_failed(&payload))
+		return DROP_SHORT;
+	/* IPv4 may do without a checksum (RFC 768); IPv6 may not (RFC 8200 section 8.1). */
+	if ((be16_get(h.checksum) || p->ip.version == 6) && !checksum_right(p))
+		return DROP_CHECKSUM;
+	if (ours && be16_get(h.dst) == (p->ip.version == 4 ? DHCP4_PORT : DHCP6_PORT))
+		return take_dhcp(p, payload);
+	if (is_group(g, p->ip.dst))
+		return DROP_NONE;
+	if (lan_plan_is_dns(g->p.plan, p->ip.dst) && be16_get(h.dst) == DNS_PORT)
+		return resolver_query(g->resolver, p->from->mac, p->ip.src, be16_get(h.src), p->ip.dst, payload, p->now);
+	return udp_from_guest(g->udp, p->from->mac, &p->ip, p->l4, p->now);
+}
+
+static enum drop take_icmp(struct packet *p)
+{
+	struct cursor c = p->l4;
+	struct icmp_header h = icmp_parse(&c);
+
+	if (cursor_failed(&c))
+		return DROP_SHORT;
+	if (!checksum_right(p))
+		return DROP_CHECKSUM;
+	if (p->ip.protocol == IP_ICMP6 && h.type >= ICMP6_RS && h.type <= ICMP6_NA)
+		return take_nd(p);
+	if (is_group(p->g, p->ip.dst))
+		return DROP_NONE;
+	return echo_from_guest(p->g->echo, p->from->mac, &p->ip, p->l4, p->now);
+}
+
+static enum drop dispatch(struct packet *p)
+{
+	struct gateway *g = p->g;
+	bool own = lan_plan_is_gateway(g->p.plan, p->ip.dst) || lan_plan_is_dns(g->p.plan, p->ip.dst), group = is_group(g, p->ip.dst);
+
+	if (p->ip.protocol == (p->ip.version == 4 ? IP_ICMP : IP_ICMP6))
+		return take_icmp(p);
+	if (p->ip.ttl <= 1 && !own && !group) {
+		emit_error(g->emitter, p->from->mac, ICMP_ERROR_TTL, &p->ip, p->l4, 0, ADDR_ANY, p->now);
+		return DROP_TTL;
+	}
+	if (p->ip.protocol == IP_UDP)
+		return take_udp(p);
+	if (group)
+		return DROP_NONE;
+	if (p->ip.protocol == IP_TCP)
+		return checksum_right(p) ? tcp_from_guest(g->tcp, p->from->mac, &p->ip, p->l4, p->now) : DROP_CHECKSUM;
+	emit_error(g->emitter, p->from->mac, ICMP_ERROR_PROTOCOL, &p->ip, p->l4, 0, ADDR_ANY, p->now);
+	return DROP_NO_PROTOCOL;
+}
+
+/* May the sender use this source address? What it uses is learned. */
+static enum drop check_source(struct packet *p)
+{
+	addr_t src = p->ip.src;
+
+	if (addr_is_unspecified(src) || (p->ip.version == 6 && addr_is_link_local(src)))
+		return lan_plan_is_gateway(p->g->p.plan, src) ? DROP_SPOOFED_IP : DROP_NONE;
+	if (!lan_plan_is_local(p->g->p.plan, src) || is_group(p->g, src))
+		return DROP_SPOOFED_IP;
+	return learn(p->g, p->from, src, p->now);
+}
+
+static enum drop take_ip(struct gateway *g, struct sender *s, const struct frame *f, struct cursor c, usec_t now)
+{
+	struct packet p = { .g = g, .from = s, .ip = ip_parse(&c), .checksum_good = f->offload.checksum_good || f->offload.checksum_open, .now = now };
+	enum drop verdict;
+	bool whole;
+
+	if (cursor_failed(&c))
+		return DROP_MALFORMED;
+	p.l4 = c;
+	verdict = check_source(&p);
+	if (verdict != DROP_NONE || !p.ip.is_fragment)
+		return verdict != DROP_NONE ? verdict : dispatch(&p);
+
+	verdict = reassembly_add(g->reassembly, &p.ip, &p.l4, &whole, now);
+	if (verdict != DROP_NONE || !whole)
+		return verdict;
+	p.checksum_good = false;
+	verdict = dispatch(&p);
+	tcp_push(g->tcp, now); /* the packet's bytes are the reassembly's only until its next call */
+	return verdict;
+}
+
+/* ---- frames ---- */
+
+/* Who sent it; guests are made by their first frame. Return: false if the guest table is full. */
+static bool find_sender(struct gateway *g, struct sender *s, struct mac mac, usec_t now)
+{
+	if (s->port && mac_equal(s->mac, mac))
+		return true;
+	*s = (struct sender){ .mac = mac, .port = switch_lookup(g->p.sw, mac, now), .guest = guests_add(g->p.guests, mac, now) };
+	if (!s->port || !s->guest)
+		return false;
+	s->guest->port_id = s->port->id;
+	s->guest->seen = now;
+	return true;
+}
+
+static enum drop take_frame(struct gateway *g, struct sender *s, const struct frame *f, usec_t now)
+{
+	struct cursor c = frame_cursor(f);
+	struct eth eth = eth_parse(&c);
+
+	if (cursor_failed(&c))
+		return DROP_SHORT;
+	if (!mac_is_group(eth.to) && !mac_equal(eth.to, g->p.plan->mac))
+		return DROP_NONE; /* flooded, and not ours */
+	if (!find_sender(g, s, eth.from, now))
+		return DROP_MAC_TABLE_FULL;
+	switch (be16_get(eth.type)) {
+	case ETHERTYPE_ARP:
+		return g->p.plan->ip4 ? take_arp(g, s, &eth, c, now) : DROP_NO_PROTOCOL;
+	case ETHERTYPE_IPV4:
+		return g->p.plan->ip4 ? take_ip(g, s, f, c, now) : DROP_NO_PROTOCOL;
+	case ETHERTYPE_IPV6:
+		return g->p.plan->ip6 ? take_ip(g, s, f, c, now) : DROP_NO_PROTOCOL;
+	}
+	return DROP_NO_PROTOCOL;
+}
+
+void demux_frames(struct gateway *g, const struct frame *frames, size_t count, usec_t now)
+{
+	struct sender s = { .port = NULL };
+
+	for (size_t i = 0; i < count; i++) {
+		enum drop verdict = take_frame(g, &s, &frames[i], now);
+
+		if (verdict != DROP_NONE)
+			port_drop(s.port ? s.port : &g->port, verdict, 1);
+	}
+	tcp_push(g->tcp, now); /* the frames' bytes are ours only until now */
+}

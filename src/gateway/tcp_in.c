@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+/* TCP from the guest to the socket. */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "gateway/tcp_private.h"
+
+static uint32_t run_bytes(const struct tcp *t, const struct flow *f) { return t->run.flow == f ? (uint32_t)t->run.bytes : 0; }
+
+void tcp_push(struct tcp *t, usec_t now)
+{
+	struct flow *f = t->run.flow;
+	struct msghdr m = { .msg_iov = t->run.iov, .msg_iovlen = t->run.parts };
+	size_t bytes = t->run.bytes;
+	ssize_t n;
+
+	t->run.flow = NULL;
+	t->run.parts = t->run.bytes = 0;
+	if (!f)
+		return;
+	n = sendmsg(f->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n < 0 && errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM && errno != EINTR) {
+		tcp_reset(t, f, now);
+		return;
+	}
+	if (n > 0)
+		f->tcp.rcv += (uint32_t)n;
+	if (n < (ssize_t)bytes) {
+		/* The guest learns at once what was taken; more is asked for when the socket is writable. */
+		f->tcp.flags |= TCP_STALLED;
+		tcp_ack_later(t, f, true);
+	} else {
+		tcp_ack_later(t, f, false);
+	}
+}
+
+/* Keep payload that starts at the next byte expected. Return: bytes kept; all of them, but in a frame of more parts than fit. */
+static void run_add(struct tcp *t, struct flow *f, struct cursor payload, usec_t now)
+{
+	size_t size = cursor_left(&payload), parts;
+
+	if (t->run.flow && (t->run.flow != f || t->run.parts > TCP_RUN_PARTS - TCP_RUN_PARTS / 4))
+		tcp_push(t, now);
+	parts = cursor_iov(&payload, t->run.iov + t->run.parts, TCP_RUN_PARTS - t->run.parts);
+	if (!parts)
+		return;
+	t->run.flow = f;
+	t->run.parts += parts;
+	t->run.bytes += size;
+}
+
+/* RFC 6582: what a duplicate acknowledgement is (RFC 5681 section 2), and what three of them mean. */
+static void count_duplicate(struct tcp *t, struct flow *f, const struct tcp_segment *s, uint32_t window, usec_t now)
+{
+	bool duplicate = s->ack == f->tcp.una && !s->payload_size && !(s->flags & TCP_FIN) && window == f->tcp.wnd && f->tcp.max != f->tcp.una;
+
+	if (!duplicate || f->tcp.flags & TCP_RECOVERY || ++f->tcp.dup_acks < 3)
+		return;
+	f->tcp.dup_acks = 0;
+	f->tcp.flags |= TCP_RECOVERY;
+	f->tcp.recover = f->tcp.max;
+	tcp_retransmit(t, f, now);
+	tcp_arm(t, f, now);
+}
+
+/* Return: false if the acknowledgement is of something never sent. */
+static bool take_acknowledgement(struct tcp *t, struct flow *f, const struct tcp_segment *s, usec_t now)
+{
+	uint32_t window = (uint32_t)s->window << f->tcp.guest_scale;
+
+	if (seq_lt(f->tcp.max, s->ack))
+		return false;
+	if (seq_lt(s->ack, f->tcp.una))
+		return true; /* an old one */
+
+	if (s->ack == f->tcp.una && window <= f->tcp.wnd)
+		count_duplicate(t, f, s, window, now);
+	else
+		tcp_list_add(t, TCP_RUNS, f);
+	f->tcp.wnd = window;
+	if (window)
+		f->tcp.flags &= (uint16_t)~TCP_PROBING;
+	else if (f->tcp.flags & TCP_PROBING)
+		f->tcp.retries = MIN(f->tcp.retries, TCP_RETRIES / 2); /* closed, but alive */
+	if (seq_lt(f->tcp.una, s->ack))
+		tcp_acked(t, f, s->ack, now);
+	return true;
+}
+
+/* RFC 9293 section 3.10.7.4 with RFC 5961: a reset must hit the next byte exactly. */
+static enum drop take_reset(struct tcp *t, struct flow *f, const struct tcp_segment *s)
+{
+	if (s->seq == f->tcp.rcv) {
+		tcp_drop(t, f, true);
+		return DROP_NONE;
+	}
+	if (seq_lt(f->tcp.rcv, s->seq) && seq_lt(s->seq, f->tcp.rcv_edge))
+		tcp_ack_later(t, f, true);
+	return DROP_OUT_OF_WINDOW;
+}
+
+static void take_fin(struct tcp *t, struct flow *f, uint32_t at, usec_t now)
+{
+	tcp_push(t, now);
+	if (f->key.kind != FLOW_TCP || f->tcp.rcv != at || f->tcp.flags & TCP_GUEST_FIN)
+		return; /* the socket did not take all that came before it: the guest will send it again */
+	f->tcp.rcv++;
+	f->tcp.flags |= TCP_GUEST_FIN;
+	f->tcp.flags &= (uint16_t)~TCP_STALLED;
+	shutdown(f->fd, SHUT_WR);
+	tcp_ack_later(t, f, true);
+	tcp_maybe_done(t, f, now);
+}
+
+/* Data and FIN of an acceptable segment. */
+static enum drop take_payload(struct tcp *t, struct flow *f, const struct tcp_segment *s, struct cursor payload, usec_t now)
+{
+	uint32_t next = f->tcp.rcv + run_bytes(t, f), end = s->seq + s->payload_size;
+	uint32_t room = f->tcp.rcv_edge - next;
+
+	if (seq_lt(next, s->seq) || seq_lt(end + !!(s->flags & TCP_FIN), next) || (f->tcp.flags & TCP_GUEST_FIN && end + !!(s->flags & TCP_FIN) != next)) {
+		tcp_ack_later(t, f, true); /* it tells the guest what is missing, or what it need not send again */
+		return DROP_OUT_OF_WINDOW;
+	}
+	cursor_skip(&payload, next - s->seq); /* what was here before */
+	if (cursor_left(&payload) > room) {
+		cursor_limit(&payload, room);
+		tcp_ack_later(t, f, true);
+	}
+	if (seq_lt(s->seq, next))
+		tcp_ack_later(t, f, true);
+	if (cursor_left(&payload))
+		run_add(t, f, payload, now);
+	if (s->flags & TCP_FIN)
+		take_fin(t, f, end, now);
+	return DROP_NONE;
+}
+
+enum drop tcp_segment_open(struct tcp *t, struct flow *f, const struct tcp_segment *s, struct cursor payload, usec_t now)
+{
+	uint32_t generation = f->generation;
+
+	/* Only plain data of the same flow joins a run that waits; anything else must find the flow's numbers up to date. */
+	if (t->run.flow && (t->run.flow != f || s->flags & ~(TCP_ACK | TCP_PSH))) {
+		tcp_push(t, now);
+		if (f->generation != generation)
+			return DROP_NONE;
+	}
+	if (s->flags & TCP_RST)
+		return take_reset(t, f, s);
+	if (s->flags & TCP_SYN) {
+		tcp_ack_later(t, f, true);
+		return DROP_OUT_OF_WINDOW;
+	}
+	if (!(s->flags & TCP_ACK))
+		return DROP_MALFORMED;
+
+	f->active = now;
+	if (!tcp_in_flight(f) && !(f->tcp.flags & TCP_PROBING))
+		f->tcp.retries = 0; /* a keepalive was answered */
+	if (!take_acknowledgement(t, f, s, now)) {
+		tcp_ack_later(t, f, true);
+		return DROP_OUT_OF_WINDOW;
+	}
+	if (f->generation != generation)
+		return DROP_NONE;
+	if (!s->payload_size && !(s->flags & TCP_FIN)) {
+		if (s->seq != f->tcp.rcv + run_bytes(t, f))
+			tcp_ack_later(t, f, true); /* a keepalive or a window probe */
+		return DROP_NONE;
+	}
+	return take_payload(t, f, s, payload, now);
+}
