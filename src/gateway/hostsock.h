@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+/* Datagram sockets of the host: their options by one name for both versions of IP. */
+#pragma once
+#include <stdbool.h>
+#include "wire/addr.h"
+
+enum hostsock_option {
+	HOSTSOCK_TTL,       /* of what is sent: 1 to 255 */
+	HOSTSOCK_TOS,       /* traffic class */
+	HOSTSOCK_FRAGMENT,  /* the kernel may fragment what it sends (1), or refuses it with EMSGSIZE and lets no router do so (0) */
+	HOSTSOCK_ERRORS,    /* ICMP errors are queued (errqueue.h) */
+	HOSTSOCK_LOCAL,     /* datagrams are received with the address they came to (datagrams.h) */
+};
+
+/**
+ * hostsock_open() - a non-blocking datagram socket; for IPv6, one that leaves IPv4 alone
+ * @like:     an address of the wanted version
+ * @protocol: 0, or IPPROTO_ICMP, which stands for ICMPv6 too
+ * Return: the descriptor or negative errno.
+ */
+int hostsock_open(addr_t like, int protocol);
+
+/** hostsock_set() - @like: an address of the socket's version. Return: 0 or negative errno. */
+int hostsock_set(int fd, addr_t like, enum hostsock_option option, int value);
+
+/** hostsock_mtu() - of the path to the peer of a connected socket, as the kernel knows it. Return: 0 if it does not tell. */
+unsigned int hostsock_mtu(int fd, addr_t like);
+
+/** hostsock_exhausted() - is this a failure of hostsock_open() that closing another socket helps against? */
+bool hostsock_exhausted(int result);
