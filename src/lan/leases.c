@@ -162,7 +162,7 @@ static void load_line(struct guests *g, char *line, size_t size, const char *pat
 
 #define LINE_MAX_BYTES 1024 /* longer than any that is written */
 
-int leases_load(struct guests *g, const char *path)
+int leases_load(struct guests *g, const char *path, int64_t wall)
 {
 	_cleanup_file_ FILE *f = fopen(path, "re");
 	char line[LINE_MAX_BYTES];
@@ -186,7 +186,7 @@ int leases_load(struct guests *g, const char *path)
 			log_warning("%s:%u: damaged (too long, or not text); the line is skipped", path, number);
 		continued = !whole;
 	}
-	guests_expire(g, usec_wall() / USEC_S);
+	guests_expire(g, wall);
 	return ferror(f) ? -EIO : 0;
 }
 

@@ -11,12 +11,13 @@
 #include "lan/guest.h"
 
 /**
- * leases_load() - read @path into @g; leases that ended meanwhile are kept as expired
+ * leases_load() - read @path into @g
+ * @wall: seconds since 1970: leases that ended meanwhile are kept as expired
  * A missing file is an empty one; a damaged line is skipped with a warning that names file and line. A name is taken back as one from DHCP, so that whoever
  * registers it gets it.
  * Return: 0 or negative errno.
  */
-int leases_load(struct guests *g, const char *path);
+int leases_load(struct guests *g, const char *path, int64_t wall);
 
 /** leases_save() - write all leases that were taken, and names. Return: 0 or negative errno (-ENOSPC: the old file is still whole). */
 int leases_save(struct guests *g, const char *path);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "service/dhcp4.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "wire/dhcp4.h"
@@ -416,4 +417,16 @@ enum drop dhcp4_answer(const struct lan_plan *plan, struct guests *guests, struc
 	if (!q.guest && messages[q.m.type].makes_guest)
 		return DROP_MAC_TABLE_FULL;
 	return messages[q.m.type].answer(&q);
+}
+
+int dhcp4_assign(const struct lan_plan *plan, struct guests *guests, struct guest *guest, int64_t wall, usec_t now)
+{
+	struct dhcp4_request q = { .plan = plan, .guests = guests, .guest = guest, .wall = wall, .now = now };
+	addr_t addr;
+
+	guests_expire(guests, wall);
+	if (!plan->ip4 || !choose(&q, &addr))
+		return -ENOSPC;
+	guests_set_lease(guests, guest, &guest->lease4, addr, LEASE_BOUND, wall + plan->lease_seconds);
+	return 0;
 }

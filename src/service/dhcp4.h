@@ -26,3 +26,10 @@
  */
 enum drop dhcp4_answer(const struct lan_plan *plan, struct guests *guests, struct mac from, const struct ip_packet *ip, struct cursor payload,
 		       int64_t wall, usec_t now, bool *changed, struct reply *reply);
+
+/**
+ * dhcp4_assign() - lease a guest its address as if it had asked, for one that is set up by other means (a tap)
+ * @wall, @now: as above
+ * Return: 0, the lease is in @guest->lease4; or -ENOSPC: the pool is exhausted.
+ */
+int dhcp4_assign(const struct lan_plan *plan, struct guests *guests, struct guest *guest, int64_t wall, usec_t now);
