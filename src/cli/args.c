@@ -115,6 +115,7 @@ int args_parse_quiet(struct args *out, int argc, char **argv, const struct args_
 		}
 	}
 	out->count = words - 1;
+	argv[words] = NULL; /* before the rest: at least the "--" stood between, or the end */
 	out->rest = argv + s.at;
 	out->rest_count = argc - s.at;
 	return r;

@@ -41,9 +41,9 @@ enum args_style {
 };
 
 struct args {
-	char **words;    /* in argv, not the verb itself */
+	char **words;    /* in argv, not the verb itself; ends with NULL */
 	int count;
-	char **rest;     /* what stood behind "--"; ends with NULL, as argv does */
+	char **rest;     /* what stood behind "--"; ends with NULL, too */
 	int rest_count;
 };
 

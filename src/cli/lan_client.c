@@ -114,7 +114,7 @@ static int request(int fd, const struct varlink_request *call, json_t **reply, c
 		return r;
 	}
 	if (!strncmp(error, INTERFACE, strlen(INTERFACE)))
-		memmove(error, error + strlen(INTERFACE), strlen(error + strlen(INTERFACE)) + 1);
+		memmove(error, error + strlen(INTERFACE), VARLINK_ERROR_SIZE - strlen(INTERFACE));
 	if (reply)
 		*reply = steal(&answer);
 	return r;

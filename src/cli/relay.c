@@ -85,14 +85,15 @@ static int turn(struct relay *r)
 		p[1].fd = -1;
 	if (poll(p, 3, -1) < 0)
 		return errno == EINTR ? 0 : -errno;
-	if (p[2].revents & (POLLERR | POLLNVAL) && empty(&r->down))
+	if (p[2].revents && empty(&r->down))
 		return -EPIPE;
 	if (p[2].revents)
 		result = drain(&r->down, r->out);
 	if (!result && p[1].revents && read_socket)
 		result = fill(&r->down, r->socket);
-	if (!result && p[1].revents & POLLOUT)
-		result = drain(&r->up, r->socket);
+	/* Who takes no more may still have something to say. */
+	if (!result && p[1].revents && !empty(&r->up) && drain(&r->up, r->socket) < 0)
+		r->up.start = r->up.end, r->up.ended = true;
 	if (!result && p[0].revents)
 		result = p[0].revents & POLLNVAL ? (r->up.ended = true, 0) : fill(&r->up, r->in);
 	if (!result && r->down.closed && p[1].revents & (POLLHUP | POLLERR))
