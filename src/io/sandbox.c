@@ -59,6 +59,7 @@ static const struct { unsigned int right; uint64_t access; } landlock_rights[] =
 	{ SANDBOX_WRITE, LANDLOCK_READS | LANDLOCK_WRITES },
 	{ SANDBOX_BIND, LANDLOCK_ACCESS_FS_MAKE_SOCK },
 	{ SANDBOX_UNBIND, LANDLOCK_ACCESS_FS_REMOVE_FILE },
+	{ SANDBOX_RMDIR, LANDLOCK_ACCESS_FS_REMOVE_DIR },
 };
 
 static int landlock_allow(int ruleset, const struct sandbox_folder *f)

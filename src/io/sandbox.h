@@ -15,6 +15,7 @@ enum sandbox_right {
 	SANDBOX_WRITE = 2,     /* make, write, rename and remove files */
 	SANDBOX_BIND = 4,      /* make sockets */
 	SANDBOX_UNBIND = 8,    /* remove files: sockets */
+	SANDBOX_RMDIR = 16,    /* remove folders that are empty */
 };
 
 struct sandbox_folder {
