@@ -2,7 +2,7 @@
 /*
  * DNS for the LAN's own names (RFC 1035, RFC 6891 for EDNS): guests' names forward and reverse. Everything else is the host's resolvers' to answer.
  *
- * Own names: "web" and "web.hospes" (A, AAAA), the gateway's ("gateway", "host", unless a guest has that name), PTR in the LAN's networks. A name of the LAN's domain that nobody
+ * Own names: "web" and "web.hospes" (A, AAAA), the gateway's ("gateway", "host"; "dns"; unless a guest has that name), PTR in the LAN's networks. A name of the LAN's domain that nobody
  * has is NXDOMAIN and not asked abroad, nor is a PTR in the LAN's networks. A name that exists but has no record of the wanted type gets an empty answer with SOA. A single label that
  * is no guest's is asked abroad.
  *

@@ -7,8 +7,15 @@
 
 #include "base/attr.h"
 
-/* The gateway's names; a guest that has one of them comes first. */
-static const char *const gateway_names[] = { "gateway", "host" };
+/* The LAN's own names, which guests_set_name() keeps from guests; the first that fits an address is its name. */
+static const struct own_name {
+	const char *name;
+	bool is_dns;                         /* the DNS service's addresses, else the gateway's */
+} own_names[] = {
+	{ .name = "gateway" },
+	{ .name = "host" },
+	{ .name = "dns", .is_dns = true },
+};
 
 /* Names of addresses: RFC 1035 section 3.5, RFC 3596 section 2.5. */
 static const struct reverse {
@@ -34,12 +41,12 @@ static bool label_text(const uint8_t *label, char into[static DNS_LABEL_MAX + 1]
 	return strlen(into) == *label && guest_name_valid(into);
 }
 
-static bool is_gateway_name(const char *name)
+static const struct own_name *find_own_name(const char *name)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(gateway_names); i++)
-		if (!strcasecmp(name, gateway_names[i]))
-			return true;
-	return false;
+	for (size_t i = 0; i < ARRAY_SIZE(own_names); i++)
+		if (!strcasecmp(name, own_names[i].name))
+			return &own_names[i];
+	return NULL;
 }
 
 /* An address that a name may stand for: a link-local one is no use without its link. */
@@ -53,17 +60,19 @@ static addr_t named_address(const struct guest *guest, int version)
 static bool find_host(const struct lan_plan *plan, struct guests *guests, const uint8_t *label, struct dns_own *own)
 {
 	char text[DNS_LABEL_MAX + 1];
+	const struct own_name *of_lan;
 	const struct guest *guest;
 
 	if (!label_text(label, text))
 		return false;
 	guest = guests_by_name(guests, text);
+	of_lan = find_own_name(text);
 	if (guest) {
 		own->addr4 = named_address(guest, 4);
 		own->addr6 = named_address(guest, 6);
-	} else if (is_gateway_name(text)) {
-		own->addr4 = plan->ip4 ? plan->gateway4 : ADDR_ANY;
-		own->addr6 = plan->ip6 ? plan->gateway6 : ADDR_ANY;
+	} else if (of_lan) {
+		own->addr4 = !plan->ip4 ? ADDR_ANY : of_lan->is_dns ? plan->dns4 : plan->gateway4;
+		own->addr6 = !plan->ip6 ? ADDR_ANY : of_lan->is_dns ? plan->dns6 : plan->gateway6;
 	} else {
 		return false;
 	}
@@ -122,26 +131,23 @@ static unsigned int read_reverse(const struct reverse *r, const struct dns_name 
 	return bits;
 }
 
-/* The gateway's name that is not a guest's. */
-static const char *gateway_name(struct guests *guests)
+static const char *name_of_own(bool is_dns)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(gateway_names); i++)
-		if (!guests_by_name(guests, gateway_names[i]))
-			return gateway_names[i];
+	for (size_t i = 0; i < ARRAY_SIZE(own_names); i++)
+		if (own_names[i].is_dns == is_dns)
+			return own_names[i].name;
 	return NULL;
 }
 
 static void find_holder(const struct lan_plan *plan, struct guests *guests, addr_t addr, struct dns_own *own)
 {
-	const struct guest *guest;
-	const char *name;
+	const struct guest *guest = guests_by_addr(guests, addr);
+	const char *name = guest && *guest->name ? guest->name : NULL;
 
-	if (lan_plan_is_gateway(plan, addr) || lan_plan_is_dns(plan, addr)) {
-		name = gateway_name(guests);
-	} else {
-		guest = guests_by_addr(guests, addr);
-		name = guest && *guest->name ? guest->name : NULL;
-	}
+	if (lan_plan_is_gateway(plan, addr))
+		name = name_of_own(false);
+	else if (lan_plan_is_dns(plan, addr))
+		name = name_of_own(true);
 	own->kind = name ? DNS_OWN_REVERSE : DNS_OWN_MISSING;
 	if (name)
 		snprintf(own->host, sizeof(own->host), "%s", name);
