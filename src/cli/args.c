@@ -89,7 +89,8 @@ static int take_letters(struct scan *s, const char *arg)
 	return 0;
 }
 
-int args_parse_quiet(struct args *out, int argc, char **argv, const struct args_option *options, enum args_style style, char *error, size_t size)
+int args_parse_quiet(struct args *out, int argc, char **argv, const struct args_option *options, enum args_style style,
+		     char *error, size_t size)
 {
 	struct scan s = { .options = options, .argv = argv, .argc = argc, .error = error, .size = size };
 	int words = 1, r = 0;

@@ -10,8 +10,8 @@
  *	if (args_parse(&args, argc, argv, options, ARGS_ANYWHERE) < 0)
  *		return EXIT_USAGE;
  *
- * Long options may be written --name VALUE or --name=VALUE, letters -l VALUE, -lVALUE and, flags, together. "--" ends the options; what follows it is kept
- * apart. Nothing is allocated: all text stays in argv, which is put into order (words first).
+ * Long options may be written --name VALUE or --name=VALUE, letters -l VALUE, -lVALUE and, flags, together. "--" ends the options; what
+ * follows it is kept apart. Nothing is allocated: all text stays in argv, which is put into order (words first).
  */
 #pragma once
 #include <stdbool.h>
@@ -59,4 +59,5 @@ struct args {
 int args_parse(struct args *out, int argc, char **argv, const struct args_option *options, enum args_style style);
 
 /** args_parse_quiet() - the same, the message in @error (@size bytes) instead. */
-int args_parse_quiet(struct args *out, int argc, char **argv, const struct args_option *options, enum args_style style, char *error, size_t size);
+int args_parse_quiet(struct args *out, int argc, char **argv, const struct args_option *options, enum args_style style,
+		     char *error, size_t size);

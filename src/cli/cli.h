@@ -2,11 +2,13 @@
 /*
  * The command line: a table of verbs, each a function in its own cmd_*.c.
  *
- * main() takes "hospes [-l LAN] VERB ARGS...", moves a LAN that stands before the verb behind it ("VERB --lan LAN ARGS..."), and calls the verb with
- * argv[0] the verb itself. A verb reads its arguments with args_parse(), says what is wrong with log_error() (what failed, on what, why, what to type) and
- * returns the exit status: EXIT_SUCCESS, EXIT_FAILURE, or EXIT_USAGE for a wrong command line. Verbs do not call exit().
+ * main() takes "hospes [-l LAN] VERB ARGS...", moves a LAN that stands before the verb behind it ("VERB --lan LAN ARGS..."), and calls
+ * the verb with argv[0] the verb itself. A verb reads its arguments with args_parse(), says what is wrong with log_error() (what failed,
+ * on what, why, what to type) and returns the exit status: EXIT_SUCCESS, EXIT_FAILURE, or EXIT_USAGE for a wrong command line. Verbs do
+ * not call exit().
  */
 #pragma once
+#include <errno.h>
 #include <stddef.h>
 #include "base/attr.h"
 
@@ -50,6 +52,9 @@ const struct verb *verb_at(size_t index);
  * Return: EXIT_USAGE.
  */
 int cli_wrong(const char *verb, const char *format, ...) _printf_(2, 3);
+
+/** cli_status() - the exit status for a negative errno: a wrong configuration file (-EBADMSG of lan_connect()) counts as a wrong command line does */
+static inline int cli_status(int error) { return error == -EBADMSG ? EXIT_USAGE : EXIT_FAILURE; }
 
 /** cli_unknown_verb() - say that there is no such verb, and which one was probably meant. Return: EXIT_USAGE. */
 int cli_unknown_verb(const char *name);

@@ -2,8 +2,8 @@
 /*
  * hospes exec: a program of this host on the LAN
  *
- * It runs in a network namespace whose only way out is a tap device. The tap's descriptor goes to the LAN's daemon, which answers with the addresses; the
- * connection stays open as long as the program runs, and with it goes the tap.
+ * It runs in a network namespace whose only way out is a tap device. The tap's descriptor goes to the LAN's daemon, which answers with
+ * the addresses; the connection stays open as long as the program runs, and with it goes the tap.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -105,7 +105,7 @@ static int run(const char *lan, const char *name, char **command)
 	bool user;
 
 	if (fd < 0)
-		return EXIT_FAILED;
+		return fd == -EBADMSG ? EXIT_USAGE : EXIT_FAILED;
 	if (namespace_enter(&user) < 0 || join_lan(fd, lan, name) < 0)
 		return EXIT_FAILED;
 	return supervise_run(command, user ? namespace_drop : NULL);

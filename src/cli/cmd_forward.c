@@ -46,7 +46,9 @@ static int add(const char *lan, const char *listen, const char *to)
 	if (r)
 		return r;
 	fd = lan_connect(lan, LAN_START);
-	if (fd < 0 || lan_call(fd, "AddForward", json_pack("{ss ss}", "listen", listen_text, "to", to_text), NULL) < 0)
+	if (fd < 0)
+		return cli_status(fd);
+	if (lan_call(fd, "AddForward", json_pack("{ss ss}", "listen", listen_text, "to", to_text), NULL) < 0)
 		return EXIT_FAILURE;
 	return EXIT_SUCCESS;
 }

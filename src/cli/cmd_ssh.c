@@ -83,7 +83,8 @@ static int resolve(struct target *t, const struct guest_ref *ref)
 	int r;
 
 	if (fd == -ENOENT)
-		log_error("LAN %s is down, so there is no guest %s; hospes run --lan %s --name %s IMAGE starts both", t->lan, ref->guest, t->lan, ref->guest);
+		log_error("LAN %s is down, so there is no guest %s; hospes run --lan %s --name %s IMAGE starts both",
+			  t->lan, ref->guest, t->lan, ref->guest);
 	r = fd < 0 ? fd : lan_call(fd, "Status", NULL, &status);
 	if (r < 0)
 		return r;

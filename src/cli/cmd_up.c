@@ -29,7 +29,9 @@ int cmd_up(int argc, char **argv)
 	was_up = fd >= 0;
 	if (fd == -ENOENT)
 		fd = lan_connect(lan, LAN_START);
-	if (fd < 0 || lan_call(fd, "Status", NULL, &status) < 0)
+	if (fd < 0)
+		return cli_status(fd);
+	if (lan_call(fd, "Status", NULL, &status) < 0)
 		return EXIT_FAILURE;
 	say_up(status, was_up);
 	return EXIT_SUCCESS;

@@ -16,6 +16,7 @@
 #include "lan/paths.h"
 
 #define READY_TIMEOUT_MS 10000
+#define EXIT_WRONG       2      /* hospesd: the command line or the configuration */
 
 /* In the child: become the daemon, in a session of its own so that no terminal's signal ends it. */
 static void become_daemon(const char *program, const char *lan, int ready)
@@ -55,11 +56,13 @@ static int wait_ready(int fd, pid_t pid, const char *lan)
 		log_error("cannot start LAN %s: hospesd (process %d) was not ready after %d s and was ended", lan, (int)pid, READY_TIMEOUT_MS / 1000);
 		return -ETIMEDOUT;
 	}
-	if (waitpid(pid, &status, 0) == pid && WIFSIGNALED(status))
+	if (waitpid(pid, &status, 0) != pid)
+		return -errno;
+	if (WIFSIGNALED(status))
 		log_error("cannot start LAN %s: hospesd was ended by signal %d (%s)", lan, WTERMSIG(status), strsignal(WTERMSIG(status)));
-	else
-		log_error("LAN %s is not up: see the message above", lan);
-	return -ESRCH;
+	else if (!WEXITSTATUS(status))
+		log_error("cannot start LAN %s: hospesd ended before it was ready", lan);
+	return WIFEXITED(status) && WEXITSTATUS(status) == EXIT_WRONG ? -EBADMSG : -ESRCH; /* it has said why */
 }
 
 static int spawn(const char *lan)

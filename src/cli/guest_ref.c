@@ -16,7 +16,7 @@ static const char *find_port(const char *text, size_t *length)
 	*length = strlen(text);
 	if (close) {
 		*length = (size_t)(close - text) + 1;
-		return close[1] == ':' ? close + 2 : close[1] ? close + 1 : NULL;
+		return close[1] == ':' ? close + 2 : close[1] ? close : NULL; /* "]80" is no port */
 	}
 	if (!colon || mac_parse(text, &mac) || addr_parse(text, &addr))
 		return NULL;

@@ -86,7 +86,8 @@ const char *lan_error_text(const char *name, const json_t *p, char *into, size_t
 	const char *guest = lan_text(p, "guest"), *what = lan_text(p, "what"), *message = lan_text(p, "message");
 
 	if (!strcmp(name, "NoGuest"))
-		snprintf(into, size, "there is no guest \"%s\" on this LAN; hospes ls shows who is there, hospes run --name %s IMAGE starts one", guest, guest);
+		snprintf(into, size, "there is no guest \"%s\" on this LAN; hospes ls shows who is there, hospes run --name %s IMAGE starts one",
+			 guest, guest);
 	else if (!strcmp(name, "GuestAway"))
 		snprintf(into, size, "guest %s does not answer: it is not running, or has no address yet; hospes ls shows its state", guest);
 	else if (!strcmp(name, "Refused"))
@@ -110,7 +111,8 @@ static int request(int fd, const struct varlink_request *call, json_t **reply, c
 	int r = varlink_call(fd, call, &answer, error);
 
 	if (r < 0) {
-		log_error("the LAN's daemon did not answer %s: %s", call->method, r == -ECONNRESET ? "it went away; hospes up starts it anew" : strerror(-r));
+		log_error("the LAN's daemon did not answer %s: %s", call->method,
+			  r == -ECONNRESET ? "it went away; hospes up starts it anew" : strerror(-r));
 		return r;
 	}
 	if (!strncmp(error, INTERFACE, strlen(INTERFACE)))

@@ -50,15 +50,16 @@ static int say_closed(int error)
 		log_error("exec needs a user namespace, and this kernel keeps them for root; open them with: "
 			  "sudo sysctl -w kernel.unprivileged_userns_clone=1");
 	else if (get_number("/proc/sys/user/max_user_namespaces") == 0)
-		log_error("exec needs a user namespace, and user.max_user_namespaces is 0; open them with: sudo sysctl -w user.max_user_namespaces=15000");
+		log_error("exec needs a user namespace, and user.max_user_namespaces is 0; open them with: "
+			  "sudo sysctl -w user.max_user_namespaces=15000");
 	else if (get_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == 1)
 		log_error("exec needs a user namespace, and AppArmor keeps them for programs with a profile; open them with: "
 			  "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0");
 	else if (error == ENOSPC)
 		log_error("exec needs a user namespace, and there are too many; see sysctl user.max_user_namespaces and user.max_net_namespaces");
 	else
-		log_error("exec needs a user namespace: %s; a container or a seccomp filter may forbid them here (docker: --security-opt seccomp=unconfined)",
-			  strerror(error));
+		log_error("exec needs a user namespace: %s; a container or a seccomp filter may forbid them here "
+			  "(docker: --security-opt seccomp=unconfined)", strerror(error));
 	return -error;
 }
 

@@ -30,8 +30,14 @@ int namespace_open_tap(const char *name, unsigned int *index);
  */
 int namespace_set_resolver(const char *folder, const char *text);
 
-/** namespace_set_sysctls() - what a program without capabilities needs on its own network: ping, low ports; and no addresses but those it is given */
+/**
+ * namespace_set_sysctls() - what a program without capabilities needs on its own network: ping, low ports
+ * @device: gets no addresses but those that it is given
+ */
 void namespace_set_sysctls(const char *device);
 
-/** namespace_drop() - give up the capabilities inside, also those that a program run as uid 0 would gain. Return: 0 or negative errno after a message. */
+/**
+ * namespace_drop() - give up the capabilities inside, also those that a program run as uid 0 would gain
+ * Return: 0 or negative errno after a message.
+ */
 int namespace_drop(void);

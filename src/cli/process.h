@@ -7,7 +7,8 @@
 /**
  * process_open_guest() - a descriptor of a guest's process (pidfd), which from then on means no other
  * @pid: as it was registered
- * Return: a descriptor; -ESRCH if it is gone, or the number now belongs to a process that is not ours, or is no guest (neither QEMU nor hospes).
+ * Return: a descriptor; -ESRCH if it is gone, or the number now belongs to a process that is not ours, or is no guest (neither QEMU nor
+ * hospes).
  */
 int process_open_guest(pid_t pid);
 

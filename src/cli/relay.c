@@ -122,7 +122,8 @@ static int own_output(int out)
 int relay_run(int socket, int in, int out)
 {
 	_cleanup_(freep) char *up = malloc(BUFFER_SIZE), *down = malloc(BUFFER_SIZE);
-	struct relay r = { .socket = socket, .in = in, .out = own_output(out), .up = { .data = up }, .down = { .data = down }, .terminal = isatty(in) };
+	struct relay r = { .socket = socket, .in = in, .out = own_output(out), .terminal = isatty(in),
+			   .up = { .data = up }, .down = { .data = down } };
 	int result = up && down ? 0 : -ENOMEM;
 
 	signal(SIGPIPE, SIG_IGN);

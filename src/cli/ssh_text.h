@@ -19,7 +19,10 @@ bool ssh_words_have_user(int argc, char **argv, int host);
 /** ssh_quote_command() - a program's path for ProxyCommand: in the shell's quotes, with "%" doubled. Return: malloc'd or NULL. */
 char *ssh_quote_command(const char *path);
 
-/** ssh_quote_path() - a path for a configuration line: in double quotes, with "%" doubled. Return: malloc'd, NULL if that cannot be done (quotes in it, memory). */
+/**
+ * ssh_quote_path() - a path for a configuration line: in double quotes, with "%" doubled
+ * Return: malloc'd; NULL if that cannot be done (quotes in it, out of memory).
+ */
 char *ssh_quote_path(const char *path);
 
 /**

@@ -21,7 +21,11 @@ int table_new(struct table **out, const char *const *headings);
 struct table *table_free(struct table *t);
 DEFINE_CLEANUP(table)
 
-/** table_cell() - put the next cell, row by row. A NULL or empty one shows as "-". Bytes that are not printable show as "?". Return: 0 or -ENOMEM. */
+/**
+ * table_cell() - put the next cell, row by row
+ * @format: NULL, or what makes an empty text: shows as "-". One of spaces only shows as nothing; bytes that are not printable as "?".
+ * Return: 0 or -ENOMEM.
+ */
 int table_cell(struct table *t, const char *format, ...) _printf_(2, 3);
 
 /** table_empty() - has it no cell? */

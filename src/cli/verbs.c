@@ -59,7 +59,10 @@ const struct verb *verb_find(const char *name)
 	return NULL;
 }
 
-/* How many letters must be put in, left out, changed or swapped with their neighbour (optimal string alignment). Words over 15 letters are far from all. */
+/*
+ * How many letters must be put in, left out, changed or swapped with their neighbour (optimal string alignment). Words over 15 letters
+ * are far from all.
+ */
 static unsigned int distance(const char *a, const char *b)
 {
 	unsigned int d[16][16];
@@ -151,7 +154,8 @@ static void help_all(void)
 	       "usage: hospes [-l LAN] VERB [ARGS...]\n\n", HOSPES_VERSION);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		printf("  %-12s %s\n", verbs[i].name, verbs[i].help);
-	printf("\n-l, --lan LAN: another LAN than \"" LAN_DEFAULT "\", before or after the verb. hospes help VERB tells more; so does hospes(1).\n");
+	printf("\n-l, --lan LAN: another LAN than \"" LAN_DEFAULT "\", before or after the verb. hospes help VERB tells more;\n"
+	       "so does hospes(1).\n");
 }
 
 int cmd_help(int argc, char **argv)

@@ -125,12 +125,12 @@ static void lists_are_bounded(void **state)
 	struct parsed p;
 
 	(void)state;
-	for (int i = 1; i <= ARGS_LIST_MAX; i++)
-		argv[i] = "-p1";
-	assert_int_equal(parse(&p, ARGS_ANYWHERE, argv), 0);
-	assert_int_equal(p.publish.count, ARGS_LIST_MAX);
-	argv[ARGS_LIST_MAX + 1] = "-p1";
-	assert_int_equal(parse(&p, ARGS_ANYWHERE, argv), -EINVAL);
+	for (int count = ARGS_LIST_MAX; count <= ARGS_LIST_MAX + 1; count++) {
+		for (int i = 1; i <= count; i++)
+			argv[i] = "-p1";
+		assert_int_equal(parse(&p, ARGS_ANYWHERE, argv), count > ARGS_LIST_MAX ? -EINVAL : 0);
+		assert_int_equal(p.publish.count, ARGS_LIST_MAX);
+	}
 }
 
 static const char *meant(const char *name)
