@@ -2,6 +2,9 @@
 /*
  * ICMP echo: the gateway's own addresses answer themselves; others are pinged through a ping socket of the host (ICMP, ICMPv6), one a guest address, identifier and peer, where
  * net.ipv4.ping_group_range lets this user have one. Where not: DROP_NOT_PERMITTED, an ICMP "administratively prohibited" to the guest, and one message in the log that says what to type.
+ *
+ * The TTL of the guest's packet (less one) is the host's, and errors come back from whoever sent them, so that traceroute works. A flow ends 30 s after its last packet; when slots or descriptors run
+ * out, the one idle for longest goes. A guest's own ICMP error about a datagram of a UDP flow ends that flow.
  */
 #pragma once
 #include "gateway/emit.h"

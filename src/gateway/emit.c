@@ -12,7 +12,8 @@
 
 #define ARENA        (32 * 1024)
 #define PARTS_MAX    72            /* a segment's payload in parts: see udp's and tcp's buffers */
-#define HEADERS_MAX  (sizeof(struct eth) + IP_HEADER_MAX + FRAGMENT_HEADER + 1280)
+#define HEADER_MAX   1280          /* of a transport header */
+#define HEADERS_MAX  (sizeof(struct eth) + IP_HEADER_MAX + FRAGMENT_HEADER + HEADER_MAX)
 #define FRAGMENT_HEADER 8          /* RFC 8200 section 4.5 */
 #define DEFAULT_TTL  64
 #define ERROR_RATE   100           /* ICMP errors a second, and how many at once */
@@ -140,45 +141,6 @@ static void emit_gathered(struct emitter *e, struct mac to, const struct ip_pack
 	arena_add(e, at + header_size);
 }
 
-void emit_transport(struct emitter *e, struct mac to, const struct ip_packet *ip, const void *header, size_t header_size, const struct iovec *payload,
-		    size_t parts, uint32_t segment, usec_t now)
-{
-	uint32_t size = (uint32_t)(header_size + iov_size(payload, parts));
-	uint8_t headers[HEADERS_MAX];
-	struct iovec iov[PARTS_MAX + 1];
-	struct frame f = { .iov = iov, .parts = (uint32_t)parts + 1 };
-	size_t at;
-
-	if (header_size > 1280 || parts > PARTS_MAX)
-		return;
-	if (!parts) {
-		emit_gathered(e, to, ip, header, header_size, now);
-		return;
-	}
-	at = put_headers(e, headers, to, ip, size);
-	memcpy(headers + at, header, header_size);
-	if (ip->protocol == IP_TCP || ip->protocol == IP_UDP) {
-		be16_t open = sum_fold_partial(sum_pseudo(0, ip->src, ip->dst, ip->protocol, size));
-
-		f.offload.checksum_open = true;
-		f.offload.checksum_start = (uint16_t)at;
-		f.offload.checksum_offset = (uint16_t)checksum_offset(ip->protocol);
-		memcpy(headers + at + f.offload.checksum_offset, &open, sizeof(open));
-	} else {
-		complete_checksum(headers + at, header_size, ip, payload, parts);
-	}
-	if (segment && size - header_size > segment) {
-		f.offload.gso = addr_is4(ip->src) ? GSO_TCP4 : GSO_TCP6;
-		f.offload.segment_size = (uint16_t)segment;
-		f.offload.header_size = (uint16_t)(at + header_size);
-	}
-	iov[0] = (struct iovec){ headers, at + header_size };
-	memcpy(iov + 1, payload, parts * sizeof(*payload));
-	f.size = (uint32_t)at + size;
-	emit_flush(e, now);
-	switch_input(e->sw, e->gateway, &f, 1, now);
-}
-
 /* Write the fragment's place into headers made by put_headers(); for IPv6 a header of its own goes in. Return: bytes at @into now. */
 static size_t put_fragment(uint8_t *into, size_t at, const struct ip_packet *ip, uint32_t id, size_t offset, bool more)
 {
@@ -206,7 +168,7 @@ static size_t put_fragment(uint8_t *into, size_t at, const struct ip_packet *ip,
 	return at + FRAGMENT_HEADER;
 }
 
-/* @whole: the UDP datagram with its header, checksum done. */
+/* @whole: the transport header and its payload, checksum done. */
 static void emit_fragments(struct emitter *e, struct mac to, const struct ip_packet *ip, const struct iovec *whole, size_t parts, usec_t now)
 {
 	size_t extra = addr_is4(ip->src) ? 0 : FRAGMENT_HEADER, size = iov_size(whole, parts);
@@ -227,23 +189,71 @@ static void emit_fragments(struct emitter *e, struct mac to, const struct ip_pac
 	}
 }
 
+static void emit_in_fragments(struct emitter *e, struct mac to, const struct ip_packet *ip, const void *header, size_t header_size, const struct iovec *payload,
+			      size_t parts, usec_t now)
+{
+	uint8_t copy[HEADER_MAX];
+	struct iovec whole[PARTS_MAX + 1] = { { copy, header_size } };
+
+	memcpy(copy, header, header_size);
+	memcpy(whole + 1, payload, parts * sizeof(*payload));
+	complete_checksum(copy, header_size, ip, payload, parts);
+	emit_fragments(e, to, ip, whole, parts + 1, now);
+}
+
+void emit_transport(struct emitter *e, struct mac to, const struct ip_packet *ip, const void *header, size_t header_size, const struct iovec *payload,
+		    size_t parts, uint32_t segment, usec_t now)
+{
+	uint32_t size = (uint32_t)(header_size + iov_size(payload, parts));
+	uint8_t headers[HEADERS_MAX];
+	struct iovec iov[PARTS_MAX + 1];
+	struct frame f = { .iov = iov, .parts = (uint32_t)parts + 1 };
+	size_t at;
+
+	if (header_size > HEADER_MAX || parts > PARTS_MAX)
+		return;
+	if (!parts) {
+		emit_gathered(e, to, ip, header, header_size, now);
+		return;
+	}
+	if (!segment && size + ip_header_size(ip->src) > e->plan->mtu) {
+		emit_in_fragments(e, to, ip, header, header_size, payload, parts, now);
+		return;
+	}
+	at = put_headers(e, headers, to, ip, size);
+	memcpy(headers + at, header, header_size);
+	if (ip->protocol == IP_TCP || ip->protocol == IP_UDP) {
+		be16_t open = sum_fold_partial(sum_pseudo(0, ip->src, ip->dst, ip->protocol, size));
+
+		f.offload.checksum_open = true;
+		f.offload.checksum_start = (uint16_t)at;
+		f.offload.checksum_offset = (uint16_t)checksum_offset(ip->protocol);
+		memcpy(headers + at + f.offload.checksum_offset, &open, sizeof(open));
+	} else {
+		complete_checksum(headers + at, header_size, ip, payload, parts);
+	}
+	if (segment && size - header_size > segment) {
+		f.offload.gso = addr_is4(ip->src) ? GSO_TCP4 : GSO_TCP6;
+		f.offload.segment_size = (uint16_t)segment;
+		f.offload.header_size = (uint16_t)(at + header_size);
+	}
+	iov[0] = (struct iovec){ headers, at + header_size };
+	memcpy(iov + 1, payload, parts * sizeof(*payload));
+	f.size = (uint32_t)at + size;
+	emit_flush(e, now);
+	switch_input(e->sw, e->gateway, &f, 1, now);
+}
+
 void emit_udp(struct emitter *e, struct mac to, addr_t src, uint16_t src_port, addr_t dst, uint16_t dst_port, const struct iovec *payload, size_t parts,
 	      usec_t now)
 {
 	size_t size = sizeof(struct udp_header) + iov_size(payload, parts);
 	struct udp_header h = { be16(src_port), be16(dst_port), be16((uint16_t)size), be16(0) };
 	struct ip_packet ip = { .src = src, .dst = dst, .protocol = IP_UDP };
-	struct iovec whole[PARTS_MAX + 1] = { { &h, sizeof(h) } };
 
-	if (parts > PARTS_MAX || size > 65535 - IP_HEADER_MAX - FRAGMENT_HEADER)
+	if (size > 65535 - (addr_is4(src) ? ip_header_size(src) : 0))
 		return;
-	if (size + ip_header_size(src) <= e->plan->mtu) {
-		emit_transport(e, to, &ip, &h, sizeof(h), payload, parts, 0, now);
-		return;
-	}
-	memcpy(whole + 1, payload, parts * sizeof(*payload));
-	complete_checksum((uint8_t *)&h, sizeof(h), &ip, payload, parts);
-	emit_fragments(e, to, &ip, whole, parts + 1, now);
+	emit_transport(e, to, &ip, &h, sizeof(h), payload, parts, 0, now);
 }
 
 /* A token bucket as one number: the time at which it would be full again. */

@@ -28,12 +28,13 @@ struct emitter *emitter_free(struct emitter *e);
  * @segment:  0: one packet; else payload bytes a TCP segment, and the payload may be up to 64 KiB less headers: it stays whole where the port allows it
  * @now:      the clock
  *
+ * One packet that does not fit the LAN's MTU is fragmented (RFC 791 section 3.2, RFC 8200 section 4.5).
  * The checksum is left open (offload) for TCP and UDP, and computed here for ICMP and ICMPv6 unless the field is not zero.
  */
 void emit_transport(struct emitter *e, struct mac to, const struct ip_packet *ip, const void *header, size_t header_size, const struct iovec *payload,
 		    size_t parts, uint32_t segment, usec_t now);
 
-/** emit_udp() - a datagram, fragmented where it does not fit the LAN's MTU (RFC 791 section 3.2, RFC 8200 section 4.5) */
+/** emit_udp() - a datagram, its header made here */
 void emit_udp(struct emitter *e, struct mac to, addr_t src, uint16_t src_port, addr_t dst, uint16_t dst_port, const struct iovec *payload, size_t parts,
 	      usec_t now);
 

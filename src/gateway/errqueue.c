@@ -108,7 +108,7 @@ enum drop errqueue_verdict(struct emitter *e, struct mac to, enum drop drop, con
 		error = ICMP_ERROR_NET;
 	else if (drop == DROP_TTL)
 		error = ICMP_ERROR_TTL;
-	else if (drop == DROP_TOO_BIG)
+	else if (drop == DROP_TOO_BIG && mtu)
 		error = ICMP_ERROR_TOO_BIG;
 	else
 		return drop;

@@ -36,7 +36,7 @@ void errqueue_report(struct emitter *e, struct host *h, const struct flow *f, ui
 /**
  * errqueue_verdict() - what the guest hears of a packet that a flow could not take
  * @drop:  the verdict; for many there is nothing to say
- * @mtu:   for DROP_TOO_BIG
+ * @mtu:   for DROP_TOO_BIG; 0: not known, and then there is nothing to say
  * Return: @drop.
  */
 enum drop errqueue_verdict(struct emitter *e, struct mac to, enum drop drop, const struct ip_packet *ip, struct cursor l4, uint32_t mtu, usec_t now);

@@ -26,6 +26,9 @@ struct tcp_flow {
 /* A place in the order of idleness, see idle.h. Both kinds that have one begin with it. */
 struct idle_link { uint32_t older, newer; };
 
+/* Options of a flow's socket as they are, so that they are set only when the guest's packets change, see hostsock_follow(). */
+struct sent_as { uint8_t ttl, tos, may_fragment; };
+
 struct udp_flow {
 	struct idle_link idle;
 	uint16_t host_port;         /* the socket's local port */
@@ -35,11 +38,10 @@ struct udp_flow {
 	addr_t host_addr;           /* inbound: the local address that the client used, which replies must come from */
 	uint8_t answered;           /* the peer has answered: the longer time-out holds */
 	uint8_t kept;               /* holds a reference to its entry of the table of kept source ports */
-	uint8_t ttl, tos;           /* as the socket has them */
-	uint8_t may_fragment;       /* as the socket has it */
+	struct sent_as sent_as;
 };
 
 struct echo_flow {
 	struct idle_link idle;
-	uint8_t ttl, tos;           /* as the socket has them */
+	struct sent_as sent_as;
 };

@@ -15,6 +15,7 @@ struct forwards_params {
 	struct loop *loop;
 	struct guests *guests;
 	struct udp *udp;             /* takes clients of UDP forwards */
+	struct deferred *turn_end;   /* asked for when a datagram was handed to it */
 	/* takes a TCP or unix client; the descriptor is its own when it returns 0 */
 	int (*accepted)(void *owner, struct guest *guest, addr_t addr, uint16_t port, int fd, addr_t client, uint16_t client_port);
 	void *owner;

@@ -208,7 +208,9 @@ static int make_parts(struct gateway *g)
 	struct tcp_params tcp = {
 		.plan = p->plan, .turn_end = &g->turn_end, .peek_offset = !p->no_peek_offset, .dns_accept = dns_accept, .opened = inbound_opened, .owner = g,
 	};
-	struct forwards_params forwards = { .loop = p->loop, .guests = p->guests, .accepted = forward_accepted, .owner = g };
+	struct forwards_params forwards = {
+		.loop = p->loop, .guests = p->guests, .turn_end = &g->turn_end, .accepted = forward_accepted, .owner = g,
+	};
 	int r;
 
 	if ((r = host_new(&g->host, p->plan)) || (r = emitter_new(&g->emitter, p->sw, &g->port, p->plan)) || (r = reassembly_new(&g->reassembly)) ||
@@ -218,7 +220,7 @@ static int make_parts(struct gateway *g)
 	tcp.flows = g->flows;
 	tcp.emitter = g->emitter;
 	tcp.host = g->host;
-	if ((r = tcp_new(&g->tcp, &tcp)) || (r = udp_new(&g->udp, g->flows, g->emitter, g->host, p->plan)) ||
+	if ((r = tcp_new(&g->tcp, &tcp)) || (r = udp_new(&g->udp, g->flows, g->emitter, g->host)) ||
 	    (r = echo_new(&g->echo, g->flows, g->emitter, g->host, p->plan)))
 		return r;
 	forwards.udp = g->udp;
@@ -250,8 +252,6 @@ int gateway_new(struct gateway **out, const struct gateway_params *params)
 	if (!r)
 		r = watch_add(&g->sockets, params->loop, flow_epoll(g->flows), EPOLLIN, sockets_ready);
 	if (!r)
-		r = switch_register(params->sw, params->plan->mac, &g->port);
-	if (!r)
 		*out = steal(&g);
 	return r;
 }
@@ -262,7 +262,6 @@ struct gateway *gateway_free(struct gateway *g)
 	timer_set(&g->deadline, USEC_NEVER);
 	timer_set(&g->advertise, USEC_NEVER);
 	deferred_remove(&g->turn_end);
-	switch_unregister(g->p.sw, g->p.plan->mac);
 	/* Top down: each part borrows what stands below it. */
 	g->forwards = g->forwards ? forwards_free(g->forwards) : NULL;
 	g->echo = g->echo ? echo_free(g->echo) : NULL;

@@ -30,7 +30,7 @@ struct gateway_params {
 int gateway_new(struct gateway **out, const struct gateway_params *params);
 struct gateway *gateway_free(struct gateway *g);
 
-/** gateway_port() - the gateway as a port, for switch_add(); it stays the gateway's */
+/** gateway_port() - the gateway as a port, for switch_add() and switch_register() with the plan's MAC; it stays the gateway's */
 struct port *gateway_port(struct gateway *g);
 
 /** gateway_drained() - a port that was short of room has some again: flows that waited go on */

@@ -23,16 +23,16 @@ static const struct {
 int hostsock_open(addr_t like, int protocol)
 {
 	_cleanup_fd_ int fd = -1;
-	int on = 1;
+	bool v4 = addr_is4(like);
+	int on = 1, r;
 
-	if (addr_is4(like)) {
-		fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
-		return fd < 0 ? -errno : fd_steal(&fd);
-	}
-	fd = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol == IPPROTO_ICMP ? IPPROTO_ICMPV6 : protocol);
-	if (fd < 0 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)))
+	if (!v4 && protocol == IPPROTO_ICMP)
+		protocol = IPPROTO_ICMPV6;
+	fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+	if (fd < 0 || (!v4 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on))))
 		return -errno;
-	return fd_steal(&fd);
+	r = hostsock_set(fd, like, HOSTSOCK_FRAGMENT, 0);
+	return r ? r : fd_steal(&fd);
 }
 
 int hostsock_set(int fd, addr_t like, enum hostsock_option option, int value)
@@ -44,6 +44,20 @@ int hostsock_set(int fd, addr_t like, enum hostsock_option option, int value)
 	if (setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? options[option].name4 : options[option].name6, &value, sizeof(value)))
 		return -errno;
 	return 0;
+}
+
+void hostsock_follow(int fd, struct sent_as *as, const struct ip_packet *ip)
+{
+	/* A whole IPv6 packet with a fragment's number was put together: its sender fragments, and so may we. */
+	bool may_fragment = !ip->dont_fragment || (ip->version == 6 && ip->fragment_id);
+	uint8_t ttl = ip->ttl > 1 ? ip->ttl - 1 : 1;
+
+	if (as->ttl != ttl && !hostsock_set(fd, ip->dst, HOSTSOCK_TTL, ttl))
+		as->ttl = ttl;
+	if (as->tos != ip->traffic_class && !hostsock_set(fd, ip->dst, HOSTSOCK_TOS, ip->traffic_class))
+		as->tos = ip->traffic_class;
+	if (as->may_fragment != may_fragment && !hostsock_set(fd, ip->dst, HOSTSOCK_FRAGMENT, may_fragment))
+		as->may_fragment = may_fragment;
 }
 
 unsigned int hostsock_mtu(int fd, addr_t like)

@@ -25,20 +25,19 @@ struct udp {
 	struct flow_table *flows;
 	struct emitter *emitter;
 	struct host *host;
-	const struct lan_plan *plan;
 	struct datagrams *in;
 	struct idle idle;
 	struct hash_key key;
 	struct kept_ports *kept;
 };
 
-int udp_new(struct udp **out, struct flow_table *flows, struct emitter *emitter, struct host *host, const struct lan_plan *plan)
+int udp_new(struct udp **out, struct flow_table *flows, struct emitter *emitter, struct host *host)
 {
 	struct udp *u = calloc(1, sizeof(*u));
 
 	if (!u)
 		return -ENOMEM;
-	*u = (struct udp){ .flows = flows, .emitter = emitter, .host = host, .plan = plan, .key = hash_key_random() };
+	*u = (struct udp){ .flows = flows, .emitter = emitter, .host = host, .key = hash_key_random() };
 	if (kept_new(&u->kept) || datagrams_new(&u->in)) {
 		udp_free(u);
 		return -ENOMEM;
@@ -146,8 +145,6 @@ static int open_socket(struct udp *u, struct flow *f, addr_t to)
 		return r;
 	f->fd = r;
 	hostsock_set(f->fd, f->key.guest, HOSTSOCK_ERRORS, 1);
-	hostsock_set(f->fd, f->key.guest, HOSTSOCK_FRAGMENT, 1);
-	f->udp.may_fragment = true;
 	r = bind_kept(u, f);
 	if (!r)
 		r = connect_to(f, to, f->key.peer_port);
@@ -178,21 +175,6 @@ static enum drop open_flow(struct udp *u, const struct flow_key *key, struct mac
 	return DROP_NONE;
 }
 
-/* Let the socket send as the guest did. Most flows never change these. */
-static void follow_header(struct flow *f, const struct ip_packet *ip)
-{
-	/* A whole IPv6 packet with a fragment's number was put together: its sender fragments, and so may we. */
-	bool may_fragment = !ip->dont_fragment || (ip->version == 6 && ip->fragment_id);
-	uint8_t ttl = ip->ttl > 1 ? ip->ttl - 1 : 1;
-
-	if (f->udp.ttl != ttl && !hostsock_set(f->fd, f->key.guest, HOSTSOCK_TTL, ttl))
-		f->udp.ttl = ttl;
-	if (f->udp.tos != ip->traffic_class && !hostsock_set(f->fd, f->key.guest, HOSTSOCK_TOS, ip->traffic_class))
-		f->udp.tos = ip->traffic_class;
-	if (f->udp.may_fragment != may_fragment && !hostsock_set(f->fd, f->key.guest, HOSTSOCK_FRAGMENT, may_fragment))
-		f->udp.may_fragment = may_fragment;
-}
-
 /* Loopback refused what went to the gateway: turn to the host's own address, and give it what was refused, as far as that is known. */
 static bool fall_back(struct flow *f, const struct errqueue_entry *entry)
 {
@@ -221,11 +203,11 @@ static void take_errors(struct udp *u, struct flow *f, usec_t now)
 
 		if (!entry.from_network || fall_back(f, &entry))
 			continue;
-		if (entry.error == ICMP_ERROR_TOO_BIG && f->udp.may_fragment)
+		if (entry.error == ICMP_ERROR_TOO_BIG && f->udp.sent_as.may_fragment)
 			continue; /* the kernel has learned it, and fragments what is larger */
 		memcpy(l4, &h, sizeof(h));
 		memcpy(l4 + sizeof(h), entry.data, entry.size);
-		errqueue_report(u->emitter, u->host, f, f->udp.ttl, &entry, l4, size, hostsock_mtu(f->fd, f->key.guest), now);
+		errqueue_report(u->emitter, u->host, f, f->udp.sent_as.ttl, &entry, l4, size, hostsock_mtu(f->fd, f->key.guest), now);
 	}
 }
 
@@ -298,8 +280,6 @@ enum drop udp_from_guest(struct udp *u, struct mac from, const struct ip_packet 
 		return DROP_SHORT;
 	if (!key.peer_port)
 		return DROP_MALFORMED;
-	if (ip->ttl <= 1 && !lan_plan_is_gateway(u->plan, ip->dst))
-		return errqueue_verdict(u->emitter, from, DROP_TTL, ip, l4, 0, now);
 	f = flow_find(u->flows, &key);
 	if (!f)
 		drop = open_flow(u, &key, from, now, &f);
@@ -307,7 +287,7 @@ enum drop udp_from_guest(struct udp *u, struct mac from, const struct ip_packet 
 		f->mac = from;
 		idle_touch(&u->idle, f, now);
 		if (!(f->flags & FLOW_INBOUND))
-			follow_header(f, ip);
+			hostsock_follow(f->fd, &f->udp.sent_as, ip);
 		drop = send_out(u, f, &payload, now);
 		if (drop == DROP_TOO_BIG)
 			mtu = hostsock_mtu(f->fd, ip->dst);
@@ -393,7 +373,7 @@ static struct flow *find_client(struct udp *u, int fd, const struct flow *like, 
 }
 
 enum drop udp_from_client(struct udp *u, int fd, struct guest *guest, addr_t addr, uint16_t port, addr_t client, uint16_t client_port, addr_t local,
-			  const struct iovec *payload, usec_t now)
+			  const struct iovec *payload, bool *fresh, usec_t now)
 {
 	struct flow like = {
 		.key = { .guest = addr, .peer = host_guest_view(u->host, client, addr), .guest_port = port, .kind = FLOW_UDP },
@@ -402,6 +382,7 @@ enum drop udp_from_client(struct udp *u, int fd, struct guest *guest, addr_t add
 	struct flow_key key = like.key;
 	struct flow *f;
 
+	*fresh = false;
 	if (!guest->port_id)
 		return DROP_PORT_DOWN;
 	f = find_client(u, fd, &like, &key);
@@ -413,6 +394,7 @@ enum drop udp_from_client(struct udp *u, int fd, struct guest *guest, addr_t add
 			f->udp.remote = client;
 			f->udp.remote_port = client_port;
 			f->udp.host_addr = local;
+			*fresh = true;
 		}
 	}
 	if (!f)

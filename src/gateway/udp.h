@@ -24,13 +24,13 @@
 struct udp;
 
 /** udp_new() - all arguments are borrowed. Return: 0 or -ENOMEM. */
-int udp_new(struct udp **out, struct flow_table *flows, struct emitter *emitter, struct host *host, const struct lan_plan *plan);
+int udp_new(struct udp **out, struct flow_table *flows, struct emitter *emitter, struct host *host);
 struct udp *udp_free(struct udp *u);
 
 /**
  * udp_from_guest() - a datagram of the guest's for a flow
  * @from:    the guest's MAC
- * @ip:      its packet; not a fragment (reassembled before)
+ * @ip:      its packet; not a fragment (reassembled before), and its TTL suffices
  * @l4:      cursor at the UDP header; the checksum has been checked
  * @now:     the clock
  * Return: DROP_NONE or why not; ICMP errors that are due have then been sent.
@@ -50,9 +50,10 @@ void udp_closing(struct udp *u, struct flow *f);
  * @guest, @addr, @port: to whom
  * @client, @client_port: from whom
  * @local:   the host's address that it was sent to
+ * @fresh:   set to whether that began a flow
  * Return: DROP_NONE or why not.
  */
 enum drop udp_from_client(struct udp *u, int fd, struct guest *guest, addr_t addr, uint16_t port, addr_t client, uint16_t client_port, addr_t local,
-			  const struct iovec *payload, usec_t now);
+			  const struct iovec *payload, bool *fresh, usec_t now);
 /** udp_forward_gone() - the forward's socket is about to be closed: its flows end */
 void udp_forward_gone(struct udp *u, int fd);

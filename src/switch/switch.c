@@ -237,11 +237,11 @@ static bool entry_is_live(const struct entry *e, usec_t now)
 	return e->slot && (e->registered || now - e->seen < AGE);
 }
 
-struct port *switch_lookup(struct switch_ *s, struct mac mac, usec_t now)
+struct port *switch_lookup(struct switch_ *s, struct mac mac, usec_t now _unused_)
 {
 	struct entry *e = entry_find(s, mac);
 
-	return e && entry_is_live(e, now) ? e->slot->port : NULL;
+	return e && e->slot ? e->slot->port : NULL;
 }
 
 /* A MAC that is new behind @from: not known at all, or somewhere else. */
@@ -301,6 +301,7 @@ static bool mac_is_reserved(struct mac m)
 static enum drop route(struct switch_ *s, const struct eth *eth, struct port *from, usec_t now, struct route *out)
 {
 	enum drop drop = learn(s, eth->from, from, now);
+	const struct entry *e;
 
 	*out = (struct route){ ROUTE_NOWHERE };
 	if (drop)
@@ -311,7 +312,8 @@ static enum drop route(struct switch_ *s, const struct eth *eth, struct port *fr
 		out->kind = ROUTE_GROUP;
 		return DROP_NONE;
 	}
-	out->to = switch_lookup(s, eth->to, now);
+	e = entry_find(s, eth->to);
+	out->to = e && entry_is_live(e, now) ? e->slot->port : NULL;
 	if (out->to == from)
 		return DROP_NOT_FOR_US;
 	out->kind = out->to ? ROUTE_ONE : ROUTE_UNKNOWN;

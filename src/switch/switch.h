@@ -36,7 +36,10 @@ void switch_remove(struct switch_ *s, struct port *p);
 int switch_register(struct switch_ *s, struct mac mac, struct port *p);
 void switch_unregister(struct switch_ *s, struct mac mac);
 
-/** switch_lookup() - the port that @mac is behind, or NULL */
+/**
+ * switch_lookup() - the port that @mac is behind, or NULL
+ * A guest that was silent for long is still found here: who asks wants to reach it, and only switch_input() has a use for flooding instead.
+ */
 struct port *switch_lookup(struct switch_ *s, struct mac mac, usec_t now);
 
 /**
