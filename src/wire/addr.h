@@ -49,7 +49,10 @@ bool addr_is_multicast(addr_t a);
 bool addr_is_link_local(addr_t a);
 /** addr_is_unspecified() - 0.0.0.0 or :: */
 bool addr_is_unspecified(addr_t a);
-/** addr_in_prefix() - are the first @bits bits the same? For IPv4, @bits counts from the IPv4 address (0 to 32); versions never match each other. */
+/**
+ * addr_in_prefix() - are the first @bits bits the same?
+ * For IPv4, @bits counts from the IPv4 address (0 to 32); versions never match each other, and nothing matches more bits than there are.
+ */
 bool addr_in_prefix(addr_t a, addr_t prefix, unsigned int bits);
 
 /** addr_parse() - from text, either version, no zone, not ::ffff:a.b.c.d. Return: false if it is none. */

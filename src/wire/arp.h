@@ -19,5 +19,8 @@ struct arp {
 };
 _Static_assert(sizeof(struct arp) == 28, "RFC 826, IPv4 over Ethernet");
 
-/** arp_parse() - read an ARP packet; @c stands after the Ethernet header. Fails on a short packet, or on one that is not IPv4 over Ethernet. */
+/**
+ * arp_parse() - read an ARP packet; @c stands after the Ethernet header
+ * Fails on a short packet, or on one that is not IPv4 over Ethernet.
+ */
 struct arp arp_parse(struct cursor *c);

@@ -19,7 +19,7 @@ sum_t sum_iov(sum_t sum, const struct iovec *iov, size_t count);
 sum_t sum_cursor(sum_t sum, struct cursor c);
 /** sum_pseudo() - add the pseudo header of either version (RFC 9293 section 3.1, RFC 8200 section 8.1) */
 sum_t sum_pseudo(sum_t sum, addr_t src, addr_t dst, uint8_t protocol, uint32_t size);
-/** sum_fold() - the checksum field's value: the one's complement of the folded sum. UDP writes 0xffff for a zero (RFC 768): sum_fold_udp(). */
+/** sum_fold() - the checksum field's value: the folded sum's one's complement. UDP writes 0xffff for a zero (RFC 768): sum_fold_udp(). */
 be16_t sum_fold(sum_t sum);
 be16_t sum_fold_udp(sum_t sum);
 /** sum_fold_partial() - the folded sum, not complemented: what virtio's NEEDS_CSUM wants in the field (the pseudo header's sum) */

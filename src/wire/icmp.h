@@ -36,7 +36,8 @@ struct icmp_header icmp_parse(struct cursor *c);
  * @error: which
  * @about: the packet in error, as parsed
  * @rest:  its bytes behind the IP header (a copy of the cursor that ip_parse() left); as much as fits is quoted: 548 bytes of the packet
- *         for ICMP (RFC 1812 section 4.3.2.3), all that fits 1280 for ICMPv6 (RFC 4443 section 3.1)
+ *         for ICMP (RFC 1812 section 4.3.2.3), all that fits 1280 for ICMPv6 (RFC 4443 section 3.1). Options and extension headers are
+ *         left out and @about->header is quoted as if there had been none; who makes up @about fills it by ip_emit().
  * @mtu:   for ICMP_ERROR_TOO_BIG
  * @src:   of the IP packet that will carry it, for ICMPv6's checksum; @about->src is its destination
  * Return: bytes written, the checksum filled in.
@@ -44,5 +45,10 @@ struct icmp_header icmp_parse(struct cursor *c);
 size_t icmp_emit_error(uint8_t into[static ICMP_ERROR_MAX], enum icmp_error error, const struct ip_packet *about, struct cursor rest,
 		       uint32_t mtu, addr_t src);
 
-/** icmp_may_answer() - may an error be sent about this packet? (RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e): not about errors, groups, later fragments) */
+/**
+ * icmp_may_answer() - may an error be sent about this packet? (RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e))
+ * @about: the packet in error, as parsed
+ * @rest:  its bytes behind the IP header
+ * Return: false for errors, groups, broadcasts, sources that are not one host, later fragments.
+ */
 bool icmp_may_answer(const struct ip_packet *about, struct cursor rest);

@@ -132,7 +132,8 @@ static void derived_addresses(void **state)
 
 	(void)state;
 	assert_true(addr_equal(addr_eui64(a("fe80::"), m), a("fe80::5054:ff:fe12:3456")));
-	assert_true(addr_equal(addr_eui64(a("fd00:1:2:3:4:5:6:7"), m), a("fd00:1:2:3:5054:ff:fe12:3456"))); /* RFC 4291: bit 7 is turned over */
+	/* RFC 4291: what stood in the lower half goes. */
+	assert_true(addr_equal(addr_eui64(a("fd00:1:2:3:4:5:6:7"), m), a("fd00:1:2:3:5054:ff:fe12:3456")));
 	assert_true(addr_equal(addr_solicited_node(a("fd00::1:2312:3456")), a("ff02::1:ff12:3456")));
 	assert_true(mac_equal(mac_of_multicast(a("239.129.2.3")), (struct mac){{ 0x01, 0, 0x5e, 0x01, 2, 3 }}));
 	assert_true(mac_equal(mac_of_multicast(a("ff02::1:ff12:3456")), (struct mac){{ 0x33, 0x33, 0xff, 0x12, 0x34, 0x56 }}));
