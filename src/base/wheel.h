@@ -37,7 +37,7 @@ uint32_t wheel_pop(struct wheel *w, usec_t now);
 
 /**
  * wheel_next() - a time by which wheel_pop() should be called again
- * Return: never later than the first deadline + 8 ms; earlier only where deadlines were pushed back or cleared, and then at most once a level
- * of the wheel; USEC_NEVER if nothing is set.
+ * Return: never later than the first deadline + 8 ms; earlier only where deadlines were pushed back or cleared, and then at most once a
+ * level of the wheel; USEC_NEVER if nothing is set.
  */
 usec_t wheel_next(const struct wheel *w);
