@@ -5,6 +5,13 @@
 #include "port/virtio.h"
 #include "wire/eth.h"
 
+/* Field by field: between them there is padding. */
+static bool is_same(const struct offload *a, const struct offload *b)
+{
+	return a->gso == b->gso && a->checksum_open == b->checksum_open && a->checksum_good == b->checksum_good && a->segment_size == b->segment_size &&
+	       a->header_size == b->header_size && a->checksum_start == b->checksum_start && a->checksum_offset == b->checksum_offset;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct virtio_net_hdr_v1 h;
@@ -26,6 +33,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST(f.offload.checksum_open && f.offload.segment_size && f.offload.header_size <= f.size);
 	h = virtio_header_emit(&f);
 	MUST(virtio_header_parse(&h, f.size, &again) == DROP_NONE);
-	MUST(!memcmp(&again, &f.offload, sizeof(again)));
+	MUST(is_same(&again, &f.offload));
 	return 0;
 }
