@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/daemon.h"
 #include "cli/lan_client.h"
 #include "cli/lan_word.h"
 #include "cli/process.h"
@@ -85,6 +86,7 @@ int cmd_down(int argc, char **argv)
 	r = take_down(lan, keep, &ended);
 	if (r < 0)
 		return EXIT_FAILURE;
+	daemon_tidy(lan);
 	if (!r)
 		printf("LAN %s is down already\n", lan);
 	else if (ended)

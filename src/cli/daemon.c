@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include "base/fd.h"
 #include "base/log.h"
@@ -87,28 +88,63 @@ static int spawn(const char *lan)
 	return wait_ready(ours, pid, lan);
 }
 
-/* The folder that holds the LANs' runtime folders, locked; it is there before any LAN and stays after it. */
-static int lock_folder(const char *runtime)
+/* The folder that holds the LANs' runtime folders: it is there before any LAN, and goes after the last. */
+static char *shared_folder(const char *runtime)
 {
-	_cleanup_(freep) char *folder = strdup(runtime);
-	_cleanup_fd_ int fd = -1;
-	int r;
+	char *folder = strdup(runtime);
 
-	if (!folder)
-		return -ENOMEM;
-	*strrchr(folder, '/') = 0;
-	r = paths_make(folder);
+	if (folder)
+		*strrchr(folder, '/') = 0;
+	return folder;
+}
+
+/* Return: 0, or -ESTALE if it was removed while we waited for it, or another negative errno after a message. */
+static int try_lock(const char *folder, int *out)
+{
+	_cleanup_fd_ int fd = -1;
+	struct stat st;
+	int r = paths_make(folder);
+
 	if (r < 0) {
-		log_error("cannot make the folder %s: %s; set XDG_RUNTIME_DIR to a folder of yours that only you can write to", folder, strerror(-r));
+		log_error("cannot make the folder %s: %s; set XDG_RUNTIME_DIR to a folder of yours that only you can write to",
+			  folder, strerror(-r));
 		return r;
 	}
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || flock(fd, LOCK_EX) < 0) {
+	if (fd < 0 && errno == ENOENT)
+		return -ESTALE;
+	if (fd < 0 || flock(fd, LOCK_EX) < 0 || fstat(fd, &st) < 0) {
 		r = -errno;
 		log_error("cannot lock the folder %s: %s", folder, strerror(errno));
 		return r;
 	}
-	return fd_steal(&fd);
+	if (!st.st_nlink)
+		return -ESTALE;
+	*out = fd_steal(&fd);
+	return 0;
+}
+
+static int lock_folder(const char *runtime)
+{
+	_cleanup_(freep) char *folder = shared_folder(runtime);
+	int fd = -1, r;
+
+	if (!folder)
+		return -ENOMEM;
+	do
+		r = try_lock(folder, &fd);
+	while (r == -ESTALE);
+	return r < 0 ? r : fd;
+}
+
+void daemon_tidy(const char *lan)
+{
+	_cleanup_(freep) char *runtime = paths_runtime(lan), *folder = runtime ? shared_folder(runtime) : NULL;
+	_cleanup_fd_ int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	/* Not while somebody starts a LAN in it. */
+	if (fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB))
+		rmdir(folder);
 }
 
 int daemon_start(const char *lan)
