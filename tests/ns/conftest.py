@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""A world of namespaces around the real daemon: real kernels on both sides of the gateway."""
+
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+
+from tests.support.lan import Daemon, Home  # noqa: E402
+from tests.support.netns import World  # noqa: E402
+from tests.support.tap import TapGuest  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def world():
+    made = World()
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def home():
+    made = Home()
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def start(world, home):
+    """Start a daemon: start(config="...", arguments=[...]). All are stopped at the end, and must end well."""
+    running = []
+
+    def starter(**options):
+        daemon = Daemon(world.host, home, **options)
+        running.append(daemon)
+        return daemon
+
+    yield starter
+    for daemon in running:
+        daemon.stop()
+
+
+@pytest.fixture
+def attach():
+    """Attach a guest that is a namespace: attach(daemon, "name")."""
+    guests = []
+
+    def attacher(daemon, name):
+        guests.append(TapGuest(daemon, name))
+        return guests[-1]
+
+    yield attacher
+    for guest in guests:
+        guest.remove()

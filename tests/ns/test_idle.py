@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""An idle LAN sleeps, and a LAN is up at once."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+from tests.support.lan import as_user, wait_for
+
+
+def system_calls(pid, seconds, path):
+    """What strace sees a process do in so many seconds; lines of system calls."""
+    tracer = subprocess.Popen(["strace", "-f", "-q", "-p", str(pid), "-o", str(path)], stderr=subprocess.PIPE)
+    time.sleep(seconds)
+    tracer.send_signal(signal.SIGINT)
+    tracer.wait(10)
+    return [line for line in path.read_text().splitlines() if re.search(r"\w+\(", line)]
+
+
+def daemon_pid(daemon):
+    return daemon.call("Status")["pid"]
+
+
+def test_idle_lan_with_idle_guest_makes_no_system_call(world, start, attach, tmp_path):
+    daemon = start()
+    guest = attach(daemon, "quiet")
+    subprocess.run(guest.command(["ping", "-c1", "-W2", guest.lease["gateway4"]]), check=True, stdout=subprocess.DEVNULL, timeout=10)
+    pid = daemon_pid(daemon)
+    time.sleep(12)  # neighbour discovery of the guest's kernel has its last word
+    quiet = system_calls(pid, 20, tmp_path / "quiet")
+    # The call it sleeps in is shown as the tracer leaves; nothing else.
+    assert all("epoll_" in line for line in quiet) and len(quiet) <= 1, quiet[:20]
+
+    # The same look at a LAN that is not idle sees calls: the check can fail.
+    pinging = subprocess.Popen(guest.command(["ping", "-c3", "-i0.3", guest.lease["gateway4"]]), stdout=subprocess.DEVNULL)
+    assert len(system_calls(pid, 2, tmp_path / "busy")) > 3
+    pinging.wait(10)
+
+
+def test_up_within_50_ms(world, home):
+    """From the command to a LAN that takes guests, with the process's own start: the best of five is the machine's, the median counts."""
+    runtime = home.path / "run" / "hospes" / "default"
+    times = []
+    for _ in range(5):
+        command = world.host.command(as_user([str(home.bin / "hospes"), "up"]))
+        begin = time.monotonic()
+        subprocess.run(command, env=home.environment, check=True, timeout=10, capture_output=True)
+        times.append(time.monotonic() - begin)
+        assert (runtime / "stream").exists() and (runtime / "control").exists()
+        subprocess.run(world.host.command(as_user([str(home.bin / "hospes"), "down"])), env=home.environment, check=True, timeout=20, capture_output=True)
+        wait_for(lambda: not runtime.exists() or not os.listdir(runtime), 5, "an empty runtime folder")
+    print("up in", ", ".join(f"{1000 * t:.0f} ms" for t in times))
+    assert sorted(times)[2] < 0.05, times
