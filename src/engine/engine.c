@@ -15,8 +15,6 @@
 #include "engine/reload.h"
 #include "engine/runtime.h"
 
-#define ADVERTISE_EVERY (6 * 3600 * USEC_S) /* well within NEIGH_ROUTER_LIFETIME */
-
 struct engine {
 	struct loop *loop;
 	struct lan_plan plan;
@@ -36,7 +34,6 @@ struct engine {
 	struct gateway *gateway;
 	struct listeners *listeners;
 	struct control *control;
-	struct timer advertise;
 };
 
 /* --- configuration --- */
@@ -122,7 +119,6 @@ void engine_down(struct engine *e)
 	if (e->down)
 		return;
 	e->down = true;
-	timer_set(&e->advertise, USEC_NEVER);
 	if (e->control)
 		control_stop(e->control);
 	if (e->listeners)
@@ -131,9 +127,10 @@ void engine_down(struct engine *e)
 		gateway_advertise(e->gateway, false);
 	lease_store_fini(&e->leases);
 	/* Ports last, so that what the gateway says as it goes still reaches its guests. */
-	if (e->ports)
+	if (e->gateway) {
 		ports_set_gateway(e->ports, NULL);
-	e->gateway = gateway_free(e->gateway);
+		e->gateway = gateway_free(e->gateway);
+	}
 	e->ports = ports_free(e->ports);
 	e->listeners = listeners_free(e->listeners);
 	e->registry = registry_free(e->registry);
@@ -164,14 +161,6 @@ static void leases_changed(void *owner)
 	struct engine *e = owner;
 
 	lease_store_changed(&e->leases);
-}
-
-static void engine_advertise(struct timer *t)
-{
-	struct engine *e = container_of(t, struct engine, advertise);
-
-	gateway_advertise(e->gateway, true);
-	timer_set(t, loop_now(e->loop) + ADVERTISE_EVERY);
 }
 
 static int make_network(struct engine *e)
@@ -254,7 +243,7 @@ static int engine_up(struct engine *e, const struct engine_params *p)
 		r = make_sockets(e);
 	if (r < 0)
 		return r;
-	engine_advertise(&e->advertise);
+	gateway_advertise(e->gateway, true);
 	return 0;
 }
 
@@ -273,7 +262,6 @@ int engine_new(struct engine **out, const struct engine_params *p, struct lan_co
 	e->config_search = p->config_search;
 	if (p->fault)
 		e->fault = *p->fault;
-	timer_init(&e->advertise, p->loop, engine_advertise);
 	e->machine_id = strdup(p->machine_id);
 	e->config_path = p->config_path ? strdup(p->config_path) : NULL;
 	r = e->machine_id && (e->config_path || !p->config_path) ? engine_up(e, p) : -ENOMEM;

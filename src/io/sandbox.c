@@ -54,7 +54,11 @@ static int drop_capabilities(void)
 /* Everything that the first version knows. */
 #define LANDLOCK_ALL    ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
 
+/* For sanitizers, whose reports read the program and /proc, and may start a program that knows the names of functions. */
+#define SANDBOX_DEBUG   0x100
+
 static const struct { unsigned int right; uint64_t access; } landlock_rights[] = {
+	{ SANDBOX_DEBUG, LANDLOCK_ACCESS_FS_EXECUTE },
 	{ SANDBOX_READ, LANDLOCK_READS },
 	{ SANDBOX_WRITE, LANDLOCK_READS | LANDLOCK_WRITES },
 	{ SANDBOX_BIND, LANDLOCK_ACCESS_FS_MAKE_SOCK },
@@ -84,6 +88,8 @@ static int restrict_files(const struct sandbox_folder *folders, size_t count)
 		log_debug("this kernel has no Landlock (%s): files are not fenced off", strerror(errno));
 		return 0;
 	}
+	if (SANITIZED && landlock_allow(ruleset, &(struct sandbox_folder){ "/", SANDBOX_READ | SANDBOX_DEBUG }) < 0)
+		return -errno;
 	for (size_t i = 0; i < count; i++) {
 		int r = landlock_allow(ruleset, &folders[i]);
 
