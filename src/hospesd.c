@@ -295,6 +295,14 @@ static int await(int pipe, pid_t child)
 	return EXIT_FAILURE;
 }
 
+/* What a caller left open by mistake is not to stay open for as long as the LAN is up: somebody may wait for the other end to close. */
+static void close_inherited(int keep)
+{
+	if (keep > 3)
+		close_range(3, (unsigned int)keep - 1, 0);
+	close_range(keep >= 3 ? (unsigned int)keep + 1 : 3, ~0u, 0);
+}
+
 static int run(struct setup *s, const struct options *o)
 {
 	int ends[2];
@@ -335,6 +343,7 @@ int main(int argc, char **argv)
 	}
 	if (setup_init(&setup, &options) < 0)
 		return EXIT_WRONG;
+	close_inherited(options.ready);
 	signal(SIGPIPE, SIG_IGN);
 	fd_raise_limit();
 	return run(&setup, &options);
