@@ -80,6 +80,9 @@ void control_add_forward(void *owner, struct varlink_call *call, const json_t *p
 		return;
 	}
 	r = forwards_add(gateway_forwards(c->parts.gateway), &rule, error);
+	if (r == -EACCES && rule.kind == FORWARD_UNIX)
+		strncat(error, "; a LAN that is up makes sockets below /run, /tmp and $XDG_RUNTIME_DIR alone: choose one there, or write the forward into the LAN's "
+			       "configuration and type hospes restart", sizeof(error) - strlen(error) - 1);
 	if (r == -EADDRINUSE || r == -EEXIST)
 		control_fail(call, "Exists", json_pack("{ss ss}", "what", listen, "message", error));
 	else if (r < 0)

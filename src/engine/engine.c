@@ -223,7 +223,7 @@ static int make_sockets(struct engine *e)
 
 static int engine_up(struct engine *e, const struct engine_params *p)
 {
-	int r = folders_init(&e->folders, p->runtime, p->state, p->resolv_conf, p->config_path);
+	int r = folders_init(&e->folders, p->runtime, p->state, p->resolv_conf, p->config_path, e->config);
 
 	if (!r)
 		r = runtime_new(&e->runtime, p->runtime, p->plan->name);
@@ -278,5 +278,6 @@ int engine_log(struct engine *e)
 
 size_t engine_folders(const struct engine *e, struct sandbox_folder into[static ENGINE_FOLDERS])
 {
-	return folders_list(&e->folders, into, ENGINE_FOLDERS);
+	_Static_assert(ENGINE_FOLDERS >= FOLDERS_MAX, "room for all");
+	return folders_list(&e->folders, into);
 }

@@ -49,5 +49,5 @@ int engine_log(struct engine *e);
  * @into: room for ENGINE_FOLDERS; their paths live as long as the engine
  * Return: how many.
  */
-#define ENGINE_FOLDERS 16
+#define ENGINE_FOLDERS 32
 size_t engine_folders(const struct engine *e, struct sandbox_folder into[static ENGINE_FOLDERS]);

@@ -17,7 +17,17 @@ static char *folder_above(const char *path)
 	return slash && slash != path ? strndup(path, (size_t)(slash - path)) : path ? strdup("/") : NULL;
 }
 
-int folders_init(struct folders *f, const char *runtime, const char *state, const char *resolv_conf, const char *config_path)
+static void add_forwards(struct folders *f, const struct lan_config *config)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < config->forward_count && count < FOLDERS_FORWARDS; i++)
+		if (config->forwards[i].kind == FORWARD_UNIX)
+			f->forwards[count++] = folder_above(config->forwards[i].path);
+}
+
+int folders_init(struct folders *f, const char *runtime, const char *state, const char *resolv_conf, const char *config_path,
+		 const struct lan_config *config)
 {
 	_cleanup_(freep) char *link = realpath(resolv_conf, NULL);
 
@@ -26,6 +36,7 @@ int folders_init(struct folders *f, const char *runtime, const char *state, cons
 		.config_own = paths_config(), .resolv_conf = strdup(resolv_conf), .resolv_folder = folder_above(resolv_conf),
 		.resolv_link = folder_above(link),
 	};
+	add_forwards(f, config);
 	return f->runtime && f->runtime_above && f->state && f->resolv_conf && f->resolv_folder ? 0 : -ENOMEM;
 }
 
@@ -38,9 +49,13 @@ void folders_fini(struct folders *f)
 		free(*all[i]);
 		*all[i] = NULL;
 	}
+	for (size_t i = 0; i < FOLDERS_FORWARDS; i++) {
+		free(f->forwards[i]);
+		f->forwards[i] = NULL;
+	}
 }
 
-size_t folders_list(const struct folders *f, struct sandbox_folder *into, size_t room)
+size_t folders_list(const struct folders *f, struct sandbox_folder into[static FOLDERS_MAX])
 {
 	const unsigned int sockets = SANDBOX_BIND | SANDBOX_UNBIND;
 	const struct sandbox_folder all[] = {
@@ -50,12 +65,15 @@ size_t folders_list(const struct folders *f, struct sandbox_folder *into, size_t
 		{ f->config, SANDBOX_READ }, { f->config_own, SANDBOX_READ }, { "/etc", SANDBOX_READ },
 		{ f->resolv_folder, SANDBOX_READ }, { f->resolv_link, SANDBOX_READ }, { "/run", SANDBOX_READ },
 		{ "/proc/sys", SANDBOX_READ }, { "/usr", SANDBOX_READ },
-		{ "/", SANDBOX_BIND }, { "/run", sockets }, { "/tmp", sockets }, { getenv("XDG_RUNTIME_DIR"), sockets },
+		{ "/run", sockets }, { "/tmp", sockets }, { getenv("XDG_RUNTIME_DIR"), sockets },
 	};
 	size_t count = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(all) && count < room; i++)
+	_Static_assert(ARRAY_SIZE(all) + FOLDERS_FORWARDS <= FOLDERS_MAX, "room for all");
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		if (all[i].path)
 			into[count++] = all[i];
+	for (size_t i = 0; i < FOLDERS_FORWARDS && f->forwards[i]; i++)
+		into[count++] = (struct sandbox_folder){ f->forwards[i], sockets };
 	return count;
 }

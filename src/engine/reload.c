@@ -166,6 +166,10 @@ static void reload_plan(struct lan_plan *plan, const struct lan_config *from, co
 		plan->lease_seconds = to->lease_seconds;
 		say(report, "leases last %u seconds from now on", (unsigned int)to->lease_seconds);
 	}
+	if (from->keepalive_seconds != to->keepalive_seconds) {
+		plan->keepalive_seconds = to->keepalive_seconds;
+		say(report, "connections are probed when quiet for %u seconds, each from its next packet on", (unsigned int)to->keepalive_seconds);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		if (fixed[i].differs)
 			say(report, "%s cannot change while the LAN is up: hospes restart %s applies it", fixed[i].key, to->name);

@@ -125,6 +125,7 @@ static const struct call_group allowed[] = {
 		SCMP_SYS(madvise), SCMP_SYS(memfd_create) } },
 	{ "clocks and chance", { SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(time), SCMP_SYS(getrandom), SCMP_SYS(clock_nanosleep),
 		SCMP_SYS(nanosleep) } },
+	{ "guests that go: their processes (port/dgram.h)", { SCMP_SYS(pidfd_open) } },
 	{ "oneself: log, library, end", { SCMP_SYS(getpid), SCMP_SYS(gettid), SCMP_SYS(getuid), SCMP_SYS(geteuid), SCMP_SYS(getgid),
 		SCMP_SYS(getegid), SCMP_SYS(uname), SCMP_SYS(prlimit64), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
 		SCMP_SYS(sigaltstack), SCMP_SYS(futex), SCMP_SYS(rseq), SCMP_SYS(set_robust_list), SCMP_SYS(restart_syscall), SCMP_SYS(exit),

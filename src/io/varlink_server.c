@@ -386,6 +386,8 @@ int varlink_server_new(struct varlink_server **out, struct loop *loop, const str
 
 	if (!s)
 		return -ENOMEM;
+	/* Objects are hash tables whose keys clients choose: take the random key now, while /dev/urandom can be opened. */
+	json_object_seed(0);
 	*s = (struct varlink_server){ .loop = loop, .service = service, .owner = owner };
 	list_init(&s->connections);
 	r = fd < 0 ? 0 : listener_init(&s->listener, loop, fd, accepted);
