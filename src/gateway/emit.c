@@ -124,7 +124,8 @@ static void complete_checksum(uint8_t *header, size_t header_size, const struct 
 	if (!at || at + 2 > header_size || !is_zero16(header + at) || parts > PARTS_MAX)
 		return;
 	whole[0] = (struct iovec){ header, header_size };
-	memcpy(whole + 1, payload, parts * sizeof(*payload));
+	if (parts)
+		memcpy(whole + 1, payload, parts * sizeof(*payload));
 	s = ip->protocol == IP_ICMP ? 0 : sum_pseudo(0, ip->src, ip->dst, ip->protocol, (uint32_t)size);
 	s = sum_iov(s, whole, parts + 1);
 	sum = ip->protocol == IP_UDP ? sum_fold_udp(s) : sum_fold(s);
