@@ -248,7 +248,7 @@ static int new_config(struct lan_config **out, const char *name, char *error, si
 		return -ENOMEM;
 	}
 	*c = (struct lan_config){ .fabric = FABRIC_USER, .domain = "hospes", .mtu = 1500, .lease_seconds = 86400, .host_access = HOST_ACCESS_LAN,
-				  .flow_max = 65536 };
+				  .flow_max = 65536, .keepalive_seconds = 7200 };
 	strcpy(c->name, name);
 	*out = c;
 	return 0;

@@ -30,6 +30,7 @@ struct lan_config {
 	uint32_t lease_seconds;
 	enum host_access host_access;
 	uint32_t flow_max;           /* Flows = 65536 */
+	uint32_t keepalive_seconds;  /* Keepalive = 7200 */
 	struct guest_config *guests; size_t guest_count;
 	struct forward_rule *forwards; size_t forward_count;
 };

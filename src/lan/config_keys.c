@@ -131,6 +131,11 @@ static bool set_flows(struct config_draft *d, const char *value)
 	return parse_number(value, 16, 65536, &d->config->flow_max);
 }
 
+static bool set_keepalive(struct config_draft *d, const char *value)
+{
+	return parse_number(value, 1, 86400, &d->config->keepalive_seconds);
+}
+
 static bool set_guest_name(struct config_draft *d, const char *value)
 {
 	if (!guest_name_valid(value) || guest_name_reserved(value))
@@ -177,6 +182,7 @@ static const struct config_key keys[] = {
 	{ SECTION_LAN, "Lease", "two minutes to a year, such as 600, 90m, 12h or 7d", set_lease },
 	{ SECTION_LAN, "HostAccess", "lan, full or none", set_host_access },
 	{ SECTION_LAN, "Flows", "16 to 65536", set_flows },
+	{ SECTION_LAN, "Keepalive", "1 to 86400 seconds", set_keepalive },
 	{ SECTION_LAN, "Bridge" }, { SECTION_LAN, "Uplink" }, { SECTION_LAN, "Gateway" }, { SECTION_LAN, "STP" }, { SECTION_LAN, "ForwardDelay" },
 	{ SECTION_LAN, "Hello" }, { SECTION_LAN, "MaxAge" }, { SECTION_LAN, "NAT" }, { SECTION_LAN, "Isolated" }, { SECTION_LAN, "Guests" },
 	{ SECTION_LAN, "Taps" }, { SECTION_LAN, "Allow" },

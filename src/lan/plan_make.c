@@ -193,7 +193,8 @@ static int check_guests(const struct lan_plan *p, const struct lan_config *c, ch
 int lan_plan_make(struct lan_plan *out, const struct lan_config *c, const char *machine_id, const struct net4 *taken, size_t taken_count,
 		  char *error, size_t error_size)
 {
-	struct lan_plan p = { .mtu = c->mtu, .lease_seconds = c->lease_seconds, .host_access = c->host_access };
+	struct lan_plan p = { .mtu = c->mtu, .lease_seconds = c->lease_seconds, .host_access = c->host_access,
+			       .keepalive_seconds = c->keepalive_seconds };
 	int r;
 
 	snprintf(p.name, sizeof(p.name), "%s", c->name);
