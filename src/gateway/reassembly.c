@@ -14,7 +14,10 @@
 #define BLOCK          8                           /* the unit of offsets */
 #define BLOCKS         ((PACKET_MAX + BLOCK) / BLOCK)
 
-/* A slot is free (data NULL, not refused), gathering (data set), or refused: a fragment overlapped, so all that follow are dropped (RFC 5722 section 4). */
+/*
+ * A slot is free (data NULL, not refused), gathering (data set), or refused: a fragment overlapped, so all that follow are dropped
+ * (RFC 5722 section 4).
+ */
 struct packet {
 	uint8_t *data;
 	bool refused;
@@ -62,7 +65,10 @@ struct reassembly *reassembly_free(struct reassembly *r)
 	return NULL;
 }
 
-/* IPv4 tells packets of different protocols apart (RFC 791 section 3.2); in IPv6 only the first fragment knows the protocol (RFC 8200 section 4.5). */
+/*
+ * IPv4 tells packets of different protocols apart (RFC 791 section 3.2); in IPv6 only the first fragment knows the protocol (RFC
+ * 8200 section 4.5).
+ */
 static bool same_packet(const struct ip_packet *a, const struct ip_packet *b)
 {
 	return a->fragment_id == b->fragment_id && a->version == b->version && addr_equal(a->src, b->src) && addr_equal(a->dst, b->dst) &&

@@ -2,8 +2,9 @@
 /*
  * Reassembly of a guest's fragments (RFC 791 section 3.2, RFC 8200 section 4.5, RFC 5722: overlapping fragments are never accepted).
  *
- * A fixed pool: 32 packets at once, 64 KiB each (allocated when used, freed when done); at most 8 of one source. The oldest gives way. A packet that is not whole after 30 s is forgotten, which
- * is looked at lazily, when a fragment comes: an idle LAN needs no timer. (No ICMP "reassembly time exceeded" is sent: it would need one.)
+ * A fixed pool: 32 packets at once, 64 KiB each (allocated when used, freed when done); at most 8 of one source. The oldest gives
+ * way. A packet that is not whole after 30 s is forgotten, which is looked at lazily, when a fragment comes: an idle LAN needs no
+ * timer. (No ICMP "reassembly time exceeded" is sent: it would need one.)
  */
 #pragma once
 #include "base/drop.h"

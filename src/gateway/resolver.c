@@ -146,7 +146,8 @@ static int ask(struct resolver *r, const struct asker *from, struct cursor messa
 	return result;
 }
 
-enum drop resolver_query(struct resolver *r, struct mac from, addr_t src, uint16_t src_port, addr_t dst, struct cursor message, _unused_ usec_t now)
+enum drop resolver_query(struct resolver *r, struct mac from, addr_t src, uint16_t src_port, addr_t dst,
+			 struct cursor message, _unused_ usec_t now)
 {
 	struct asker asker = { .mac = from, .src = src, .dst = dst, .port = src_port };
 	uint8_t answer[DNS_UDP_MAX];

@@ -252,8 +252,8 @@ static void answered(struct upstream *u, const void *response, size_t size)
 
 static void idle_due(struct timer *t) { connection_free(container_of(t, struct connection, idle)); }
 
-int resolver_tcp_new(struct resolver_tcp **out, struct loop *loop, const struct lan_plan *plan, struct guests *guests, struct nameservers *servers,
-		     const char *resolv_conf)
+int resolver_tcp_new(struct resolver_tcp **out, struct loop *loop, const struct lan_plan *plan, struct guests *guests,
+		     struct nameservers *servers, const char *resolv_conf)
 {
 	struct resolver_tcp *r = calloc(1, sizeof(*r));
 

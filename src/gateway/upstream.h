@@ -2,11 +2,13 @@
 /*
  * One query asked of the host's nameservers, by UDP or by TCP.
  *
- * It is tried at each nameserver in turn, 2 s each, and around again, 10 s in all. An earlier nameserver's late answer still counts. Each is asked from a connected socket of its own, so only it can
- * answer, with a random id and source port (RFC 5452). A nameserver that says SERVFAIL or REFUSED, that refuses the connection or that cannot be reached is left out; when none is left, the
- * last one's answer is the answer.
+ * It is tried at each nameserver in turn, 2 s each, and around again, 10 s in all. An earlier nameserver's late answer still
+ * counts. Each is asked from a connected socket of its own, so only it can answer, with a random id and source port (RFC 5452). A
+ * nameserver that says SERVFAIL or REFUSED, that refuses the connection or that cannot be reached is left out; when none is left,
+ * the last one's answer is the answer.
  *
- * States of an attempt (at one nameserver):   UNTRIED -> ASKED -> FAILED. UNTRIED -> FAILED if it cannot be reached at all. The query is over with the first answer that is believed, when all have FAILED, or after 10 s.
+ * States of an attempt (at one nameserver): UNTRIED -> ASKED -> FAILED. UNTRIED -> FAILED if it cannot be reached at all. The query
+ * is over with the first answer that is believed, when all have FAILED, or after 10 s.
  *
  * It is embedded in its owner; every query that was begun is ended by done() or upstream_stop(), whichever comes first.
  */
@@ -43,7 +45,8 @@ struct upstream {
 	usec_t until;
 	struct timer timer;
 	/*
-	 * The answer, with the guest's id, or NULL if there is none. The sockets are closed; the upstream is its owner's to free, and until it does, upstream_query() holds. The response is good until this returns.
+	 * The answer, with the guest's id, or NULL if there is none. The sockets are closed; the upstream is its owner's to free,
+	 * and until it does, upstream_query() holds. The response is good until this returns.
 	 */
 	void (*done)(struct upstream *u, const void *response, size_t size);
 };
@@ -53,7 +56,8 @@ struct upstream {
  * @u:       zeroed
  * @servers: copied
  * @query:   that dns_answer() said DNS_FORWARD about; copied
- * Return: 0; done() will be called, not before this returns. Or a negative errno: -EHOSTUNREACH if there is no nameserver that can be asked.
+ * Return: 0; done() will be called, not before this returns. Or a negative errno: -EHOSTUNREACH if there is no nameserver that can
+ * be asked.
  */
 int upstream_start(struct upstream *u, struct loop *loop, const struct nameservers *servers, bool tcp, struct cursor query,
 		   void (*done)(struct upstream *u, const void *response, size_t size));

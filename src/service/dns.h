@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * DNS for the LAN's own names (RFC 1035, RFC 6891 for EDNS): guests' names forward and reverse. Everything else is the host's resolvers' to answer.
+ * DNS for the LAN's own names (RFC 1035, RFC 6891 for EDNS): guests' names forward and reverse. Everything else is the host's
+ * resolvers' to answer.
  *
- * Own names: "web" and "web.hospes" (A, AAAA), the gateway's ("gateway", "host"; "dns"; unless a guest has that name), PTR in the LAN's networks. A name of the LAN's domain that nobody
- * has is NXDOMAIN and not asked abroad, nor is a PTR in the LAN's networks. A name that exists but has no record of the wanted type gets an empty answer with SOA. A single label that
- * is no guest's is asked abroad.
+ * Own names: "web" and "web.hospes" (A, AAAA), the gateway's ("gateway", "host"), the service's ("dns"), PTR in the LAN's networks.
+ * A name of the LAN's domain that nobody has is NXDOMAIN and not asked abroad, nor is a PTR in the LAN's networks. A name that
+ * exists but has no record of the wanted type gets an empty answer with SOA. A single label that is no guest's is asked abroad.
  *
  * What the host's resolvers are asked is the gateway's business (gateway/resolver.h), but what messages mean is told here, for both.
  */
@@ -24,18 +25,24 @@ enum dns_verdict {
 };
 
 /**
- * dns_answer() - answer a query for the LAN's own names, or one that is refused: FORMERR (damaged, not exactly one question), NOTIMP (another opcode), BADVERS (another EDNS), REFUSED
- *                (a zone transfer, another class for an own name)
+ * dns_answer() - answer a query for the LAN's own names, or one that is refused: FORMERR (damaged, not exactly one question),
+ * NOTIMP (another opcode), BADVERS (another EDNS), REFUSED (a zone transfer, another class for an own name)
  * @query: cursor at the message
  * @tcp:   the response may be 65,535 bytes; by UDP it is cut to what the query allows (512, or EDNS up to 1232), with TC set
  * @out:   empty; room for the response, at least 512 bytes
  */
 enum dns_verdict dns_answer(const struct lan_plan *plan, struct guests *guests, struct cursor query, bool tcp, struct writer *out);
 
-/** dns_fail() - a response without records to a query: @rcode 2 SERVFAIL (no resolver answered), 4 NOTIMP, 5 REFUSED. Its question is echoed if it has a good one. Return: false if it is no query. */
+/**
+ * dns_fail() - a response without records to a query: @rcode 2 SERVFAIL (no resolver answered), 4 NOTIMP, 5 REFUSED. Its question
+ * is echoed if it has a good one. Return: false if it is no query.
+ */
 bool dns_fail(struct cursor query, enum dns_rcode rcode, struct writer *out);
 
-/** dns_truncated() - cut a response that came from a resolver to its header, question and EDNS, with TC set: for UDP clients that take no more. Return: false if it is damaged. */
+/**
+ * dns_truncated() - cut a response that came from a resolver to its header, question and EDNS, with TC set: for UDP clients that
+ * take no more. Return: false if it is damaged.
+ */
 bool dns_truncated(struct cursor response, struct writer *out);
 
 /** dns_udp_limit() - the longest response that a query's sender takes by UDP: what its EDNS says, at least 512 */

@@ -2,8 +2,8 @@
 /*
  * DNS messages (RFC 1035, EDNS of RFC 6891): names, questions and records; parse and emit.
  *
- * A name is kept as it lies on the wire without compression: labels behind their lengths, the empty root label last. Its case is kept (RFC 4343), so that a
- * question can be echoed as it came, and ignored in comparisons.
+ * A name is kept as it lies on the wire without compression: labels behind their lengths, the empty root label last. Its case is
+ * kept (RFC 4343), so that a question can be echoed as it came, and ignored in comparisons.
  */
 #pragma once
 #include "base/be.h"
@@ -27,8 +27,8 @@ enum dns_rcode {
 	DNS_BADVERS = 16, /* needs EDNS to be said */
 };
 enum dns_type {
-	DNS_TYPE_A = 1, DNS_TYPE_SOA = 6, DNS_TYPE_PTR = 12, DNS_TYPE_AAAA = 28, DNS_TYPE_OPT = 41, DNS_TYPE_IXFR = 251, DNS_TYPE_AXFR = 252,
-	DNS_TYPE_ANY = 255,
+	DNS_TYPE_A = 1, DNS_TYPE_SOA = 6, DNS_TYPE_PTR = 12, DNS_TYPE_AAAA = 28, DNS_TYPE_OPT = 41, DNS_TYPE_IXFR = 251,
+	DNS_TYPE_AXFR = 252, DNS_TYPE_ANY = 255,
 };
 enum dns_class { DNS_CLASS_IN = 1, DNS_CLASS_ANY = 255 };
 
@@ -54,15 +54,18 @@ struct dns_edns {
 /**
  * dns_name_parse() - read a name, following compression pointers (RFC 1035 section 4.1.4)
  * @message: cursor at the message's first byte
- * @c:       cursor at the name, in the same message; afterwards it stands behind it. Fails on a name of more than 255 bytes, an unknown label type, and a
- *           pointer that does not point before the part of the name that it ends: so there are no loops.
+ * @c:       cursor at the name, in the same message; afterwards it stands behind it. Fails on a name of more than 255 bytes, an unknown
+ *           label type, and a pointer that does not point before the part of the name that it ends: so there are no loops.
  */
 struct dns_name dns_name_parse(struct cursor message, struct cursor *c);
 
 /** dns_name_skip() - go on behind a name without following pointers */
 void dns_name_skip(struct cursor *c);
 
-/** dns_name_of_text() - from "web.hospes", with or without the last dot. Return: false if a label or the name is too long, or a label is empty. */
+/**
+ * dns_name_of_text() - from "web.hospes", with or without the last dot. Return: false if a label or the name is too long, or a
+ * label is empty.
+ */
 bool dns_name_of_text(const char *text, struct dns_name *out);
 
 /**
@@ -86,8 +89,8 @@ struct dns_question dns_question_parse(struct cursor message, struct cursor *c);
 
 /**
  * dns_edns_parse() - look through the records for EDNS
- * @c: cursor behind the questions. Fails on damaged records, and on an OPT record that is not the only one, not in the additional section or not of the root (RFC 6891
- *     section 6.1.1).
+ * @c: cursor behind the questions. Fails on damaged records, and on an OPT record that is not the only one, not in the additional
+ *     section or not of the root (RFC 6891 section 6.1.1).
  * @h: the message's header, for its counts
  */
 struct dns_edns dns_edns_parse(struct cursor *c, const struct dns_header *h);

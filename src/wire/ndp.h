@@ -31,8 +31,9 @@ struct ndp_message {
 
 /**
  * ndp_parse() - read a router solicitation, neighbour solicitation or neighbour advertisement
- * @c: cursor at the ICMPv6 header, ended at the packet's end. Fails on a short message, on another type, and on an option whose length is zero, does
- *     not fit, or is not 8 bytes for a link-layer address (RFC 4861 sections 4.6, 6.1.1, 7.1). Unknown options are skipped.
+ * @c: cursor at the ICMPv6 header, ended at the packet's end. Fails on a short message, on another type, and on an option whose
+ *     length is zero, does not fit, or is not 8 bytes for a link-layer address (RFC 4861 sections 4.6, 6.1.1, 7.1). Unknown options
+ *     are skipped.
  */
 struct ndp_message ndp_parse(struct cursor *c);
 
@@ -54,5 +55,8 @@ struct ndp_router {
 	uint32_t dns_lifetime;
 };
 
-/** ndp_emit_router() - write a router advertisement (RFC 4861 section 4.2) with source link-layer address, MTU, prefix, RDNSS and DNSSL (RFC 8106) */
+/**
+ * ndp_emit_router() - write a router advertisement (RFC 4861 section 4.2) with source link-layer address, MTU, prefix, RDNSS and
+ * DNSSL (RFC 8106)
+ */
 void ndp_emit_router(struct writer *w, const struct ndp_router *r);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* A DNS message: whatever it was, what is said back parses, echoes its id and keeps to its size; and read as a response, it is judged and cut. */
+/*
+ * A DNS message: whatever it was, what is said back parses, echoes its id and keeps to its size; and read as a response, it is
+ * judged and cut.
+ */
 #include "fuzz.h"
 
 #include "service/dns.h"

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* A message of neighbour discovery from a guest: an answer has a right checksum and speaks for the gateway alone, and nobody is taken for the gateway. */
+/*
+ * A message of neighbour discovery from a guest: an answer has a right checksum and speaks for the gateway alone, and nobody is
+ * taken for the gateway.
+ */
 #include "fuzz.h"
 
 #include "service/neigh.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Fragments in any order, overlapping and doubled: a packet that comes out whole has each of its bytes from a fragment of that packet, at the place where
- * the fragment had it.
+ * Fragments in any order, overlapping and doubled: a packet that comes out whole has each of its bytes from a fragment of that
+ * packet, at the place where the fragment had it.
  */
 #include "fuzz.h"
 
@@ -41,7 +41,8 @@ static void add(struct reassembly *r, const struct told *t, usec_t now)
 	_cleanup_(freep) uint8_t *bytes = malloc(size + 1);
 	struct ip_packet ip = {
 		.version = t->packet & 1 ? 4 : 6, .header_size = t->packet & 1 ? 20 : 48, .protocol = IP_UDP, .is_fragment = true,
-		.fragment_id = t->packet, .more_fragments = t->flags & 1, .payload_size = (uint32_t)size, .src = {{ [15] = t->packet & 0xf0 }},
+		.fragment_id = t->packet, .more_fragments = t->flags & 1, .payload_size = (uint32_t)size,
+		.src = {{ [15] = t->packet & 0xf0 }},
 		.fragment_offset = (uint16_t)(t->offset[0] << 8 | (t->offset[1] & 0xf8)),
 	};
 	struct iovec iov;

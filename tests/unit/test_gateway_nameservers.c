@@ -20,7 +20,8 @@ static void addresses(void **state)
 		{ "[fe80::1%lo]:54", "fe80::1", 54, 1 },
 	};
 	static const char *const bad[] = {
-		"", "localhost", "1.2.3", "1.2.3.4:53", "[::1]", "[::1]:", "[::1]:0", "[::1]:65536", "[::1]:5x", "[::1]53", "fe80::1%", "fe80::1%nosuch0",
+		"", "localhost", "1.2.3", "1.2.3.4:53", "[::1]", "[::1]:", "[::1]:0", "[::1]:65536", "[::1]:5x", "[::1]53",
+		"fe80::1%", "fe80::1%nosuch0",
 		"127.0.0.1%lo", "224.0.0.1", "ff02::fb",
 		"[0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0000:0001]:53",
 	};
@@ -64,8 +65,8 @@ static void files(void **state)
 	close(fd);
 	nameservers_refresh(&n, path);
 	assert_int_equal(n.count, 0);
-	write_file(path, "# nameserver 1.1.1.1\n;nameserver 1.1.1.1\nnameservers 1.1.1.1\n\tnameserver\t10.0.0.1 # the first\r\nnameserver\n"
-			 "options edns0\nnameserver bad\nnameserver ::1\nnameserver 10.0.0.3\nnameserver 10.0.0.4");
+	write_file(path, "# nameserver 1.1.1.1\n;nameserver 1.1.1.1\nnameservers 1.1.1.1\n\tnameserver\t10.0.0.1 # the first\r\n"
+			 "nameserver\noptions edns0\nnameserver bad\nnameserver ::1\nnameserver 10.0.0.3\nnameserver 10.0.0.4");
 	nameservers_refresh(&n, path);
 	assert_int_equal(n.count, 3);
 	assert_int_equal(n.servers[1].addr.sa.sa_family, AF_INET6);

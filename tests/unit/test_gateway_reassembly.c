@@ -277,7 +277,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-		T(in_order_and_out_of_order), T(shuffled), T(told_apart), T(overlaps), T(ends_that_do_not_fit), T(sizes), T(forgotten_after_a_while),
+		T(in_order_and_out_of_order), T(shuffled), T(told_apart), T(overlaps), T(ends_that_do_not_fit), T(sizes),
+		T(forgotten_after_a_while),
 		T(share_of_a_source), T(oldest_gives_way),
 #undef T
 	};

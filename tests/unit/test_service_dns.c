@@ -210,7 +210,8 @@ static void names_of_nobody(void **state)
 static void names_from_abroad(void **state)
 {
 	static const char *const names[] = {
-		"", "nobody", "example.org", "xhospes", "web.hospes.org", "1.1.168.192.in-addr.arpa", "10.in-addr.arpa", "in-addr.arpa", "0.10.in-addr.arpa",
+		"", "nobody", "example.org", "xhospes", "web.hospes.org", "1.1.168.192.in-addr.arpa", "10.in-addr.arpa", "in-addr.arpa", 
+		"0.10.in-addr.arpa",
 		"ip6.arpa", "8.b.d.0.1.0.0.2.ip6.arpa", "300.2.0.10.in-addr.arpa.example.org", "0.010.in-addr.arpa", "x.0.10.in-addr.arpa",
 	};
 

@@ -281,8 +281,10 @@ static void unsolicited(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(arp), cmocka_unit_test(neighbour_solicitations), cmocka_unit_test(of_other_guests), cmocka_unit_test(claims),
-		cmocka_unit_test(invalid), cmocka_unit_test(unknown_options), cmocka_unit_test(router_solicitations), cmocka_unit_test(unsolicited),
+		cmocka_unit_test(arp), cmocka_unit_test(neighbour_solicitations), cmocka_unit_test(of_other_guests),
+		cmocka_unit_test(claims),
+		cmocka_unit_test(invalid), cmocka_unit_test(unknown_options), cmocka_unit_test(router_solicitations),
+		cmocka_unit_test(unsolicited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
