@@ -126,6 +126,12 @@ static void stream_take(struct stream *s, const uint8_t *data, size_t size)
 		stream_keep(s, &c);
 }
 
+/* ECONNRESET: it closed before it had read all that was sent. */
+static const char *stream_why(int error)
+{
+	return error == ECONNRESET || error == EPIPE ? "the guest closed its connection" : "the guest's connection broke";
+}
+
 static void stream_read(struct stream *s, uint8_t *buffer)
 {
 	ssize_t n;
@@ -138,7 +144,7 @@ static void stream_read(struct stream *s, uint8_t *buffer)
 	else if (!n)
 		stream_close(s, "the guest closed its connection");
 	else if (errno != EAGAIN && errno != EINTR)
-		stream_close(s, "the guest's connection broke");
+		stream_close(s, stream_why(errno));
 }
 
 /*
@@ -152,7 +158,7 @@ static size_t stream_write(struct stream *s, struct iovec *iov, size_t parts)
 	if (n >= 0)
 		return (size_t)n;
 	if (errno != EAGAIN && errno != EINTR && errno != ENOBUFS && errno != ENOMEM)
-		stream_close(s, "the guest's connection broke");
+		stream_close(s, stream_why(errno));
 	return 0;
 }
 
