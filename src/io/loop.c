@@ -153,7 +153,10 @@ static void loop_deliver_events(struct loop *l)
 	}
 }
 
-/* Those that are due are taken out first: one that sets itself to a time past waits for the next turn, and cannot keep this one from ending. */
+/*
+ * Those that are due are taken out first: one that sets itself to a time past waits for the next turn, and cannot keep this one
+ * from ending.
+ */
 static void loop_deliver_timers(struct loop *l)
 {
 	struct list due;

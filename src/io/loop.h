@@ -2,14 +2,15 @@
 /*
  * The event loop: descriptors, timers, and work for the end of the turn. One thread, one epoll set, run to completion.
  *
- * A turn: wait; read the clock once (loop_now()); call the watches that are ready; call the timers that are due; call what was deferred. A loop with
- * nothing to do sleeps without a time-out: nothing here wakes up periodically.
+ * A turn: wait; read the clock once (loop_now()); call the watches that are ready; call the timers that are due; call what was
+ * deferred. A loop with nothing to do sleeps without a time-out: nothing here wakes up periodically.
  *
- * Watches, timers and deferred calls are embedded in their owners, and must be removed before the owner goes (and a watch before its descriptor is
- * closed). Any of them may be removed, or its owner freed, inside any callback: what was reported for it and not delivered yet is forgotten.
+ * Watches, timers and deferred calls are embedded in their owners, and must be removed before the owner goes (and a watch before
+ * its descriptor is closed). Any of them may be removed, or its owner freed, inside any callback: what was reported for it and
+ * not delivered yet is forgotten.
  *
- * EPOLLERR and EPOLLHUP are reported whatever a watch asked for, as epoll does: an owner that ignores them spins. Not reentrant: no callback turns the
- * loop. Needs Linux 5.11 (epoll_pwait2).
+ * EPOLLERR and EPOLLHUP are reported whatever a watch asked for, as epoll does: an owner that ignores them spins. Not reentrant:
+ * no callback turns the loop. Needs Linux 5.11 (epoll_pwait2).
  */
 #pragma once
 #include <stdbool.h>
@@ -59,8 +60,8 @@ int loop_turn(struct loop *l, usec_t timeout);
 /**
  * loop_take_buffer() - borrow the loop's one buffer, for bytes that are dealt with before the watch's callback returns
  *
- * All owners of watches share it, so that an idle one needs no memory of its own to receive into. Only for a watch's own callback, which gives it
- * back with loop_give_buffer().
+ * All owners of watches share it, so that an idle one needs no memory of its own to receive into. Only for a watch's own
+ * callback, which gives it back with loop_give_buffer().
  *
  * Return: LOOP_BUFFER_SIZE bytes, page aligned, with whatever was left in them; NULL while somebody up the stack has it.
  */
@@ -81,9 +82,17 @@ void timer_set(struct timer *t, usec_t deadline);
 
 /** deferred_init() - once, before the others */
 void deferred_init(struct deferred *d, struct loop *l, void (*call)(struct deferred *d));
-/** deferred_add() - call it at the end of this turn, once however often it was added; what is added by a deferred call waits for the next turn, which then does not sleep */
+/**
+ * deferred_add() - call it at the end of this turn, once however often it was added
+ *
+ * What is added by a deferred call waits for the next turn, which then does not sleep.
+ */
 void deferred_add(struct deferred *d);
 void deferred_remove(struct deferred *d);
 
-/** loop_on_signal() - call @signalled in the loop for SIGTERM, SIGINT and SIGHUP, which are blocked (signalfd). Return: 0 or negative errno. */
+/**
+ * loop_on_signal() - call @signalled in the loop for SIGTERM, SIGINT and SIGHUP, which are blocked (signalfd)
+ *
+ * Return: 0 or negative errno.
+ */
 int loop_on_signal(struct loop *l, void (*signalled)(void *owner, int signal), void *owner);

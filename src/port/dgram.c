@@ -40,8 +40,9 @@ struct dgram {
 	socklen_t address_size;
 
 	/*
-	 * A socket of the port's own, connected to the guest: it says when there is room again (EPOLLOUT), and spares a look-up of the path each time. But
-	 * a guest that connected its own socket to the hub takes frames from there alone: then this is -1, and a timer tries again.
+	 * A socket of the port's own, connected to the guest: it says when there is room again (EPOLLOUT), and spares a look-up
+	 * of the path each time. But a guest that connected its own socket to the hub takes frames from there alone: then this
+	 * is -1, and a timer tries again.
 	 */
 	int fd;
 	struct watch room;            /* watched while something is queued */
@@ -97,8 +98,8 @@ static bool dgram_is_full(int error)
 }
 
 /*
- * Send datagrams. Return: how many have gone, those included that nobody could ever send; short of @count if the guest is full, or has gone (the port
- * is closed then).
+ * Send datagrams. Return: how many have gone, those included that nobody could ever send; short of @count if the guest is full,
+ * or has gone (the port is closed then).
  */
 static size_t dgram_push(struct dgram *d, struct mmsghdr *m, size_t count)
 {
@@ -425,8 +426,8 @@ static void hub_ready(struct watch *w, _unused_ uint32_t events)
 	loop_give_buffer(h->loop);
 }
 
-int dgram_hub_new(struct dgram_hub **out, struct loop *loop, const struct port_sink *sink, int fd, int (*added)(void *owner, struct port *p),
-		  void *owner)
+int dgram_hub_new(struct dgram_hub **out, struct loop *loop, const struct port_sink *sink, int fd,
+		  int (*added)(void *owner, struct port *p), void *owner)
 {
 	_cleanup_(freep) struct dgram_hub *h = calloc(1, sizeof(*h));
 	int r;

@@ -2,10 +2,10 @@
 /*
  * The dgram ports: QEMU's `-netdev dgram` over unix datagram sockets, one frame a datagram, no offload header.
  *
- * All guests send to one socket path of the LAN; each has a path of its own (its "local" address), by which it is told apart and to which its
- * frames are sent. A port is made when the first frame comes from a new path. It closes when the process that sent from there ends (where its pid can be
- * seen), or when sending to that path says that nobody is there. A datagram from a socket without a path, or with a relative one, is dropped: there
- * is nowhere to answer to.
+ * All guests send to one socket path of the LAN; each has a path of its own (its "local" address), by which it is told apart and
+ * to which its frames are sent. A port is made when the first frame comes from a new path. It closes when the process that sent
+ * from there ends (where its pid can be seen), or when sending to that path says that nobody is there. A datagram from a socket
+ * without a path, or with a relative one, is dropped: there is nowhere to answer to.
  */
 #pragma once
 #include "io/loop.h"
@@ -29,5 +29,8 @@ int dgram_hub_new(struct dgram_hub **out, struct loop *loop, const struct port_s
 		  int (*added)(void *owner, struct port *p), void *owner);
 struct dgram_hub *dgram_hub_free(struct dgram_hub *h);
 
-/** dgram_hub_refused() - datagrams that came from no port, and could not make one: no usable path, nobody listening there, too many, or refused by added() */
+/**
+ * dgram_hub_refused() - datagrams that came from no port, and could not make one: no usable path, nobody listening there, too
+ * many, or refused by added()
+ */
 uint64_t dgram_hub_refused(const struct dgram_hub *h);

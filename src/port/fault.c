@@ -44,7 +44,8 @@ static void fault_release(struct fault_held *held, void (*pass)(void *owner, con
 	pass(owner, &frame);
 }
 
-bool fault_apply(struct fault *f, enum fault_way way, const struct frame *frame, void (*pass)(void *owner, const struct frame *frame), void *owner)
+bool fault_apply(struct fault *f, enum fault_way way, const struct frame *frame,
+		 void (*pass)(void *owner, const struct frame *frame), void *owner)
 {
 	struct fault_held *held = &f->held[way];
 

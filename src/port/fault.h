@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * The fault layer: loses, duplicates and reorders frames at a port on purpose, in either direction, so that tests can see what the rest does about
- * it. Pseudo-random from a seed, so that a run can be repeated. It sits in port_send() and port_input(); without one they cost a NULL test.
+ * The fault layer: loses, duplicates and reorders frames at a port on purpose, in either direction, so that tests can see what
+ * the rest does about it. Pseudo-random from a seed, so that a run can be repeated. It sits in port_send() and port_input();
+ * without one they cost a NULL test.
  *
  * A fault belongs to one port, which borrows it: it may hold a frame of that port back.
  */
@@ -48,4 +49,5 @@ void fault_fini(struct fault *f);
  * @owner: for @pass
  * Return: false if the frame is lost; the caller counts it.
  */
-bool fault_apply(struct fault *f, enum fault_way way, const struct frame *frame, void (*pass)(void *owner, const struct frame *frame), void *owner);
+bool fault_apply(struct fault *f, enum fault_way way, const struct frame *frame,
+		 void (*pass)(void *owner, const struct frame *frame), void *owner);

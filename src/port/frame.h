@@ -2,11 +2,12 @@
 /*
  * A frame on its way, with its offload header.
  *
- * The bytes belong to whoever passes the frame down, and stay valid only until the call that passes it returns: who wants to keep them copies
- * them. They may lie in a guest's memory, which can change at any moment: headers are copied out before they are judged.
+ * The bytes belong to whoever passes the frame down, and stay valid only until the call that passes it returns: who wants to
+ * keep them copies them. They may lie in a guest's memory, which can change at any moment: headers are copied out before they
+ * are judged.
  *
- * The offload header is virtio's struct virtio_net_hdr (virtio 1.2 section 5.1.6) in host order: with it one frame of up to 64 KiB stands for
- * a run of TCP segments, and a checksum may still be open.
+ * The offload header is virtio's struct virtio_net_hdr (virtio 1.2 section 5.1.6) in host order: with it one frame of up to 64
+ * KiB stands for a run of TCP segments, and a checksum may still be open.
  */
 #pragma once
 #include <stdbool.h>
@@ -21,7 +22,7 @@ enum gso { GSO_NONE, GSO_TCP4, GSO_TCP6, GSO_UDP };
 
 struct offload {
 	uint8_t gso;                /* enum gso */
-	bool checksum_open;         /* VIRTIO_NET_HDR_F_NEEDS_CSUM: the field holds the pseudo header's sum; complete it from checksum_start */
+	bool checksum_open;         /* VIRTIO_NET_HDR_F_NEEDS_CSUM: the field holds the pseudo header's sum; to be completed */
 	bool checksum_good;         /* VIRTIO_NET_HDR_F_DATA_VALID, or open: need not be verified */
 	uint16_t segment_size;      /* payload bytes a segment, where gso is set */
 	uint16_t header_size;       /* Ethernet, IP and transport headers together, where gso is set; a hint from outside: recompute it */

@@ -2,15 +2,16 @@
 /*
  * The port contract: one attachment to a LAN.
  *
- * A port takes frames from its guest and gives them to its sink (the switch, as the engine wires it), in batches; and it takes frames for its
- * guest through port_send(). It never waits: what it cannot take now it drops and counts, so that one slow guest stalls nobody. Who can wait
- * instead (the gateway, whose data stays in the host's sockets) asks port_room() first and is told by sink->drained when there is room again.
+ * A port takes frames from its guest and gives them to its sink (the switch, as the engine wires it), in batches; and it takes
+ * frames for its guest through port_send(). It never waits: what it cannot take now it drops and counts, so that one slow guest
+ * stalls nobody. Who can wait instead (the gateway, whose data stays in the host's sockets) asks port_room() first and is told
+ * by sink->drained when there is room again.
  *
- * Ownership: the engine owns ports and frees them. A port that finds its guest gone calls sink->closed, once, and the engine frees it at the end
- * of the turn; until then it takes nothing (DROP_PORT_DOWN).
+ * Ownership: the engine owns ports and frees them. A port that finds its guest gone calls sink->closed, once, and the engine
+ * frees it at the end of the turn; until then it takes nothing (DROP_PORT_DOWN).
  *
- * Counting: "from_guest" is counted by port_input(), "to_guest" by port_send(); both work on what the ops return. Drops are counted by whoever
- * has the verdict, at the port in question.
+ * Counting: "from_guest" is counted by port_input(), "to_guest" by port_send(); both work on what the ops return. Drops are
+ * counted by whoever has the verdict, at the port in question.
  */
 #pragma once
 #include <stdint.h>
@@ -41,8 +42,8 @@ struct port_ops {
 
 	/*
 	 * Take frames for the guest, none of which needs an offload that the port lacks. Bytes not taken at return are copied.
-	 * Return: how many were taken, counted from the first; the rest find the port full. A frame that the port drops for a reason of its own, and counts,
-	 * is taken.
+	 * Return: how many were taken, counted from the first; the rest find the port full. A frame that the port drops for a
+	 * reason of its own, and counts, is taken.
 	 */
 	size_t (*send)(struct port *p, const struct frame *frames, size_t count);
 
@@ -73,7 +74,7 @@ struct port {
 	struct port_counters from_guest, to_guest;
 	uint64_t drops[DROP_COUNT];
 	uint64_t rate_from, rate_to;  /* bytes a second, smoothed; brought up to date when there is traffic or somebody looks */
-	struct fault *fault;          /* NULL but in tests; borrowed, of this port alone; frames it refuses count as taken for port_send()'s return */
+	struct fault *fault;          /* NULL but in tests; borrowed, of this port alone */
 	usec_t rate_time;
 	uint64_t rate_from_seen, rate_to_seen;
 };
@@ -81,7 +82,11 @@ struct port {
 /** port_drop() - count @frames dropped for a reason */
 static inline void port_drop(struct port *p, enum drop why, uint64_t frames) { p->drops[why] += frames; }
 
-/** port_send() - give frames to the guest; counts what was taken, and DROP_PORT_FULL or DROP_PORT_DOWN for what was not. Return: taken. */
+/**
+ * port_send() - give frames to the guest; counts what was taken, and DROP_PORT_FULL or DROP_PORT_DOWN for what was not
+ *
+ * Return: how many were taken; all of them where there is a fault layer, which looks like a network that loses some.
+ */
 size_t port_send(struct port *p, const struct frame *frames, size_t count);
 
 /** port_input() - for the kinds of port: count frames that came from the guest and pass them to the sink */
@@ -102,8 +107,8 @@ void port_close(struct port *p, const char *why);
 /**
  * port_rates() - bring rate_from and rate_to up to date
  *
- * Smoothed over about a second; steps shorter than 250 ms wait for the next call. The kinds of port call it when frames come from their guest, so that it
- * is right for whoever looks later, without a timer.
+ * Smoothed over about a second; steps shorter than 250 ms wait for the next call. The kinds of port call it when frames come
+ * from their guest, so that it is right for whoever looks later, without a timer.
  */
 void port_rates(struct port *p, usec_t now);
 

@@ -13,8 +13,9 @@
 #define READ_MAX     (256 * 1024)  /* bytes a turn: then others have theirs */
 #define OUT_OF_STEP  (128 * 1024)  /* no frame is that long: what was read as a length is none */
 /*
- * Asked for: the kernel doubles it for its own overhead, and then takes 350 to 510 KiB of frames in batches. That is as much as it grants with the
- * usual net.core.wmem_max, and a few milliseconds of a slow guest's time: more would only make its other flows wait longer.
+ * Asked for: the kernel doubles it for its own overhead, and then takes 350 to 510 KiB of frames in batches. That is as much as
+ * it grants with the usual net.core.wmem_max, and a few milliseconds of a slow guest's time: more would only make its other
+ * flows wait longer.
  */
 #define SEND_BUFFER  (256 * 1024)
 #define GATHER_PARTS 1024          /* UIO_MAXIOV */

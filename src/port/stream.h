@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The stream port: QEMU's `-netdev stream` and `-netdev socket` over a unix socket. Each frame stands behind its length, four bytes in network
- * order; there is no offload header, so segmentation and checksums are done in software before port_send().
+ * The stream port: QEMU's `-netdev stream` and `-netdev socket` over a unix socket. Each frame stands behind its length, four
+ * bytes in network order; there is no offload header, so segmentation and checksums are done in software before port_send().
  */
 #pragma once
 #include "io/loop.h"

@@ -11,8 +11,8 @@
  * virtio_header_parse() - judge and translate a header from outside
  * @h:    the header, a copy that nobody else can change
  * @size: of the frame behind it
- * @out:  filled in where the verdict is DROP_NONE: the checksum lies within the frame and behind its Ethernet header, and what is segmented has a
- *        segment size and an open checksum
+ * @out:  filled in where the verdict is DROP_NONE: the checksum lies within the frame and behind its Ethernet header, and what
+ *        is segmented has a segment size and an open checksum
  * Return: DROP_NONE, DROP_SHORT or DROP_MALFORMED.
  */
 enum drop virtio_header_parse(const struct virtio_net_hdr_v1 *h, uint32_t size, struct offload *out);

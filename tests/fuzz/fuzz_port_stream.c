@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A stream port that is written to by somebody hostile, in pieces of any size: what comes out is what a plain reading of all the bytes at once
- * says, however they were cut.
+ * A stream port that is written to by somebody hostile, in pieces of any size: what comes out is what a plain reading of all the
+ * bytes at once says, however they were cut.
  */
 #include "fuzz.h"
 

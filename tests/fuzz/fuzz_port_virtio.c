@@ -8,8 +8,8 @@
 /* Field by field: between them there is padding. */
 static bool is_same(const struct offload *a, const struct offload *b)
 {
-	return a->gso == b->gso && a->checksum_open == b->checksum_open && a->checksum_good == b->checksum_good && a->segment_size == b->segment_size &&
-	       a->header_size == b->header_size && a->checksum_start == b->checksum_start && a->checksum_offset == b->checksum_offset;
+	return a->gso == b->gso && a->checksum_open == b->checksum_open && a->checksum_good == b->checksum_good &&
+	       a->segment_size == b->segment_size && a->header_size == b->header_size && a->checksum_start == b->checksum_start && a->checksum_offset == b->checksum_offset;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -27,8 +27,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (virtio_header_parse(&h, f.size, &f.offload) != DROP_NONE)
 		return 0;
 	MUST(f.size >= sizeof(struct eth));
-	if (f.offload.checksum_open)
-		MUST(f.offload.checksum_start >= sizeof(struct eth) && (uint32_t)f.offload.checksum_start + f.offload.checksum_offset + 2 <= f.size);
+	if (f.offload.checksum_open) {
+		MUST(f.offload.checksum_start >= sizeof(struct eth));
+		MUST((uint32_t)f.offload.checksum_start + f.offload.checksum_offset + 2 <= f.size);
+	}
 	if (f.offload.gso != GSO_NONE)
 		MUST(f.offload.checksum_open && f.offload.segment_size && f.offload.header_size <= f.size);
 	h = virtio_header_emit(&f);

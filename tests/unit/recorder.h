@@ -38,7 +38,8 @@ static void recorder_input(void *owner, struct port *from, const struct frame *f
 
 		assert_true(r->count <= RECORDED_MAX);
 		assert_int_equal(cursor_left(&c), frames[i].size);
-		*f = (struct recorded){ .from = from, .offload = frames[i].offload, .size = frames[i].size, .data = malloc(frames[i].size) };
+		*f = (struct recorded){ .from = from, .offload = frames[i].offload, .size = frames[i].size };
+		f->data = malloc(f->size);
 		cursor_copy(&c, f->data, f->size);
 	}
 }

@@ -250,7 +250,10 @@ static size_t check_received(int guest, const uint64_t *seeds, const uint32_t *s
 	return seen;
 }
 
-/* Fill the port until it refuses; whatever was taken arrives whole and in order while the guest reads, then the sink hears that there is room. */
+/*
+ * Fill the port until it refuses; whatever was taken arrives whole and in order while the guest reads, then the sink hears that
+ * there is room.
+ */
 static void fill_and_drain(struct fixture *f, int guest, struct port *p)
 {
 	static uint64_t seeds[10000];

@@ -101,8 +101,10 @@ static void parses(void **state)
 static void refuses_nonsense(void **state)
 {
 	static const char *const wrong[] = {
-		"", "lose", "lose=", "lose=1", "lose=%", "lose=-1%", "lose=101%", "lose=100.01%", "lose=1.%", "lose=.5%", "lose=1.234%", "lose=1%,", ",lose=1%",
-		"lose=1%,,seed=1", "lose=1%,lose=2%", "lose=1% ", " lose=1%", "seed=", "seed=1%", "seed=18446744073709551616", "seed=x", "drop=1%", "LOSE=1%",
+		"", "lose", "lose=", "lose=1", "lose=%", "lose=-1%", "lose=101%", "lose=100.01%", "lose=1.%", "lose=.5%", "lose=1.234%",
+		"lose=1%,", ",lose=1%",
+		"lose=1%,,seed=1", "lose=1%,lose=2%", "lose=1% ", " lose=1%", "seed=", "seed=1%", "seed=18446744073709551616",
+		"seed=x", "drop=1%", "LOSE=1%",
 		"lose=1%;seed=1", "lose=99999999999999999999999%", "lose=1.99999999999999999999999%", "lose=1%seed=1",
 	};
 	struct fault f;
@@ -178,7 +180,9 @@ static void same_seed_same_faults(void **state)
 {
 	struct sponge *s[3];
 	struct fault f[3];
-	const char *texts[] = { "lose=2%,duplicate=2%,reorder=2%,seed=11", "lose=2%,duplicate=2%,reorder=2%,seed=11", "lose=2%,duplicate=2%,reorder=2%,seed=12" };
+	const char *texts[] = {
+		"lose=2%,duplicate=2%,reorder=2%,seed=11", "lose=2%,duplicate=2%,reorder=2%,seed=11", "lose=2%,duplicate=2%,reorder=2%,seed=12",
+	};
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {

@@ -263,8 +263,8 @@ static void a_frame_in_very_many_parts(void **state)
 }
 
 /*
- * With a tiny socket buffer, most frames are cut by it. Whatever was taken must arrive whole, once and in order; what was refused must not leave a trace;
- * and the counters must say so.
+ * With a tiny socket buffer, most frames are cut by it. Whatever was taken must arrive whole, once and in order; what was
+ * refused must not leave a trace; and the counters must say so.
  */
 static void what_was_taken_arrives_whole(void **state)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Virtio's header to and from ours; and the tap port on taps in network namespaces of this test's own, between which the kernel's TCP runs. Where
- * such a namespace or /dev/net/tun is not to be had, those tests are skipped by name.
+ * Virtio's header to and from ours; and the tap port on taps in network namespaces of this test's own, between which the
+ * kernel's TCP runs. Where such a namespace or /dev/net/tun is not to be had, those tests are skipped by name.
  */
 #include "recorder.h"
 
@@ -26,8 +26,10 @@
 
 static void header_good(void **state)
 {
-	struct virtio_net_hdr_v1 h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV6 | VIRTIO_NET_HDR_GSO_ECN, .hdr_len = 74,
-				       .gso_size = 1440, .csum_start = 54, .csum_offset = 16 };
+	struct virtio_net_hdr_v1 h = {
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV6 | VIRTIO_NET_HDR_GSO_ECN,
+		.hdr_len = 74, .gso_size = 1440, .csum_start = 54, .csum_offset = 16,
+	};
 	struct iovec iov = { NULL, 60000 };
 	struct frame f = { .iov = &iov, .parts = 1, .size = 60000 };
 
@@ -82,8 +84,10 @@ static void header_hostile(void **state)
 /* A header length from outside that is longer than the frame does not reach the kernel, which would refuse the frame. */
 static void header_length_is_bounded(void **state)
 {
-	struct virtio_net_hdr_v1 h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
-				       .gso_size = 100, .hdr_len = 65535 };
+	struct virtio_net_hdr_v1 h = {
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16,
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .gso_size = 100, .hdr_len = 65535,
+	};
 	struct frame f = { .size = 3000 };
 
 	(void)state;
