@@ -51,7 +51,9 @@ static bool tap_read(struct tap *t, uint8_t *into, struct iovec *iov, struct fra
 	}
 	*frame = (struct frame){ .size = n < (ssize_t)sizeof(h) ? 0 : (uint32_t)(n - (ssize_t)sizeof(h)), .iov = iov, .parts = 1 };
 	*iov = (struct iovec){ .iov_base = into, .iov_len = frame->size };
-	verdict = !frame->size ? DROP_SHORT : frame->size > FRAME_MAX ? DROP_OVERSIZE : virtio_header_parse(&h, frame->size, &frame->offload);
+	verdict = frame->size ? virtio_header_parse(&h, frame->size, &frame->offload) : DROP_SHORT;
+	if (frame->size > FRAME_MAX)
+		verdict = DROP_OVERSIZE;
 	if (verdict != DROP_NONE) {
 		port_drop(&t->port, verdict, 1);
 		frame->size = 0;

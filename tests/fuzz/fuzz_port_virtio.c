@@ -9,7 +9,8 @@
 static bool is_same(const struct offload *a, const struct offload *b)
 {
 	return a->gso == b->gso && a->checksum_open == b->checksum_open && a->checksum_good == b->checksum_good &&
-	       a->segment_size == b->segment_size && a->header_size == b->header_size && a->checksum_start == b->checksum_start && a->checksum_offset == b->checksum_offset;
+	       a->segment_size == b->segment_size && a->header_size == b->header_size &&
+	       a->checksum_start == b->checksum_start && a->checksum_offset == b->checksum_offset;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -181,7 +181,9 @@ static void same_seed_same_faults(void **state)
 	struct sponge *s[3];
 	struct fault f[3];
 	const char *texts[] = {
-		"lose=2%,duplicate=2%,reorder=2%,seed=11", "lose=2%,duplicate=2%,reorder=2%,seed=11", "lose=2%,duplicate=2%,reorder=2%,seed=12",
+		"lose=2%,duplicate=2%,reorder=2%,seed=11",
+		"lose=2%,duplicate=2%,reorder=2%,seed=11",
+		"lose=2%,duplicate=2%,reorder=2%,seed=12",
 	};
 
 	(void)state;
