@@ -169,7 +169,7 @@ static int on_address(const struct nlmsghdr *m, void *data)
 	return MNL_CB_OK;
 }
 
-/* The first global address of an interface that is up: only then is there a local route to it. */
+/* The first global address that the kernel takes for its own at this moment: one of an interface that is down may be none. */
 static bool first_global(struct host *h, int family, addr_t *out)
 {
 	char buffer[256] __attribute__((aligned(4)));

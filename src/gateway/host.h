@@ -6,7 +6,8 @@
  *   only listeners that are not bound to loopback answer, and they do not take the guest for a local user. `full`: loopback, and if that refuses, as with `lan`. `none`: refused.
  * - An address that the kernel would deliver locally (its route is RTN_LOCAL, asked each time a flow begins) is the host too, so `none` refuses it, and loopback is never reached but
  *   through the gateway's address.
- * - Everything else is the internet: connected to as it is, unless it is multicast, unspecified, of this LAN's own networks, or has no route.
+ * - Everything else is the internet: connected to as it is, unless it is multicast, broadcast, unspecified, link-local (that is where clouds keep their
+ *   hosts' credentials), of this LAN's own networks, or has no route.
  */
 #pragma once
 #include <sys/socket.h>
