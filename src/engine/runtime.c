@@ -19,14 +19,28 @@
 #define LOG_MAX    (1 << 20)  /* a log that has grown beyond this is begun anew */
 #define LOCK_TRIES 8
 
-/* What may be ours in the folder, removed at the end. The lock last: until then nobody else may begin. */
-static const char *const files[] = { "stream", "dgram", "control", "log", "pid" };
+#define MADE_MAX   8
 
 struct runtime {
 	char *folder;
 	char *lan;
 	int lock;
+	char *made[MADE_MAX]; /* paths of what was made in it, to be removed; NULL after the last */
 };
+
+/* Remember what to remove. @path is owned from now on. */
+static void runtime_made(struct runtime *r, char *path)
+{
+	for (size_t i = 0; path && i < MADE_MAX; i++) {
+		if (r->made[i] && !strcmp(r->made[i], path))
+			break;
+		if (r->made[i])
+			continue;
+		r->made[i] = path;
+		return;
+	}
+	free(path);
+}
 
 /* --- the lock --- */
 
@@ -90,6 +104,11 @@ static int runtime_lock(struct runtime *r)
 		if (made < 0)
 			log_error("cannot make the folder %s: %s%s", r->folder, strerror(-made),
 				  made == -EPERM ? " (it, or one above it, is not this user's alone); --runtime names another" : "");
+	}
+	if (!error) {
+		runtime_made(r, steal(&path));
+		/* A dead daemon's log goes too, if this one writes none. */
+		runtime_made(r, paths_join(r->folder, "log"));
 	}
 	return error;
 }
@@ -184,6 +203,8 @@ int runtime_socket(struct runtime *r, const char *name, int type)
 		error = bind_socket(&sa, type);
 	if (error < 0)
 		log_error("cannot make the socket %s: %s", path, strerror(-error));
+	else
+		runtime_made(r, steal(&path));
 	return error;
 }
 
@@ -195,6 +216,7 @@ int runtime_log(struct runtime *r)
 
 	if (fd < 0)
 		return path ? -errno : -ENOMEM;
+	runtime_made(r, steal(&path));
 	if (!fstat(fd, &st) && st.st_size > LOG_MAX && ftruncate(fd, 0) < 0)
 		return -errno;
 	return fd_steal(&fd);
@@ -206,11 +228,11 @@ struct runtime *runtime_free(struct runtime *r)
 {
 	if (!r)
 		return NULL;
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		_cleanup_(freep) char *path = paths_join(r->folder, files[i]);
-
-		if (path && unlink(path) < 0 && errno != ENOENT)
-			log_warning("cannot remove %s: %s", path, strerror(errno));
+	/* The lock's file was made first and goes last: until then nobody else may begin. */
+	for (size_t i = MADE_MAX; i--;) {
+		if (r->made[i] && unlink(r->made[i]) < 0 && errno != ENOENT)
+			log_warning("cannot remove %s: %s", r->made[i], strerror(errno));
+		free(r->made[i]);
 	}
 	rmdir(r->folder); /* unless somebody put something in it */
 	fd_close(r->lock);
