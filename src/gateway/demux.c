@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Which packet of a guest's goes where: a service that answers, or the flow that carries it on. */
 #include "gateway/gateway_private.h"
+#include "gateway/quoted.h"
 #include "service/dhcp4.h"
 #include "service/dhcp6.h"
 #include "service/neigh.h"
@@ -160,10 +161,38 @@ static enum drop take_udp(struct packet *p)
 	return udp_from_guest(g->udp, p->from->mac, &p->ip, p->l4, p->now);
 }
 
+/* Does a guest say that a packet to it was too big? Then @mtu is what it says would fit. */
+static bool is_too_big(const struct packet *p, const struct icmp_header *h, uint32_t *mtu)
+{
+	enum { TOO_BIG4 = 4 }; /* the code of "unreachable" that says so (RFC 1191) */
+
+	*mtu = be16_get(h->sequence);
+	if (p->ip.version == 4)
+		return h->type == ICMP_UNREACHABLE && h->code == TOO_BIG4;
+	*mtu |= (uint32_t)be16_get(h->id) << 16;
+	return h->type == ICMP6_TOO_BIG;
+}
+
+/* Segments get smaller. What a datagram is too big for, the gateway does not remember: its sender does not hear of it either (RFC 1191 needs DF, which is not set). */
+static enum drop take_too_big(struct packet *p, struct cursor quoted, uint32_t mtu)
+{
+	struct gateway *g = p->g;
+	struct flow *f = NULL;
+	struct quoted q;
+
+	tcp_push(g->tcp, p->now); /* what was kept by reference may end the flow */
+	if (quoted_read(quoted, p->ip.version == 4, &q) && q.key.kind == FLOW_TCP)
+		f = flow_find(g->flows, &q.key);
+	if (!f || !mac_equal(f->mac, p->from->mac) || !tcp_too_big(g->tcp, f, q.sequence, mtu, p->now))
+		return DROP_NO_FLOW;
+	return DROP_NONE;
+}
+
 static enum drop take_icmp(struct packet *p)
 {
 	struct cursor c = p->l4;
 	struct icmp_header h = icmp_parse(&c);
+	uint32_t mtu;
 
 	if (cursor_failed(&c))
 		return DROP_SHORT;
@@ -173,6 +202,8 @@ static enum drop take_icmp(struct packet *p)
 		return take_nd(p);
 	if (is_group(p->g, p->ip.dst))
 		return DROP_NONE;
+	if (is_too_big(p, &h, &mtu))
+		return take_too_big(p, c, mtu);
 	return echo_from_guest(p->g->echo, p->from->mac, &p->ip, p->l4, p->now);
 }
 

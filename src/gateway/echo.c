@@ -10,6 +10,7 @@
 #include "gateway/errqueue.h"
 #include "gateway/hostsock.h"
 #include "gateway/idle.h"
+#include "gateway/quoted.h"
 #include "wire/udp.h"
 
 #define TIMEOUT       (30 * USEC_S)
@@ -203,34 +204,11 @@ static enum drop take_request(struct echo *e, struct mac from, const struct ip_p
 	return drop;
 }
 
-/*
- * The flow that a guest's ICMP error is about, from the packet that it quotes: one from a peer to the guest, often cut short, so that ip_parse() would not have it.
- * Extension headers are not looked behind: the gateway sends none but for fragments.
- */
-static struct flow *find_quoted(struct echo *e, struct cursor quoted, bool v4)
-{
-	struct flow_key key = { .kind = FLOW_UDP };
-	struct ip4_header h4;
-	struct ip6_header h6;
-	uint8_t protocol;
-
-	if (v4) {
-		cursor_copy(&quoted, &h4, sizeof(h4));
-		cursor_skip(&quoted, MAX((h4.version_ihl & 15) * 4, (int)sizeof(h4)) - sizeof(h4));
-		key.peer = addr_of4(h4.src), key.guest = addr_of4(h4.dst), protocol = h4.protocol;
-	} else {
-		cursor_copy(&quoted, &h6, sizeof(h6));
-		key.peer = h6.src, key.guest = h6.dst, protocol = h6.next;
-	}
-	key.peer_port = cursor_u16(&quoted);
-	key.guest_port = cursor_u16(&quoted);
-	return cursor_failed(&quoted) || protocol != IP_UDP ? NULL : flow_find(e->flows, &key);
-}
-
 /* A guest's error about a datagram to it: nobody there listens any more. The flow's own deadline ends it, without a word to either side. */
 static enum drop take_error(struct echo *e, struct mac from, const struct ip_packet *ip, const struct cursor *quoted, usec_t now)
 {
-	struct flow *f = find_quoted(e, *quoted, ip->version == 4);
+	struct quoted q;
+	struct flow *f = quoted_read(*quoted, ip->version == 4, &q) && q.key.kind == FLOW_UDP ? flow_find(e->flows, &q.key) : NULL;
 
 	if (!f || !mac_equal(f->mac, from))
 		return DROP_NO_FLOW;

@@ -236,7 +236,7 @@ void tcp_arm(struct tcp *t, struct flow *f, usec_t now)
 		if (tcp_in_flight(f) || f->tcp.flags & TCP_PROBING)
 			when = now + backoff(f, TCP_RTO, TCP_RTO_MAX);
 		else
-			when = f->tcp.retries ? now + TCP_KEEPALIVE_EACH : f->active + keepalive;
+			when = f->tcp.retries ? now + MIN(keepalive, TCP_KEEPALIVE_EACH) : f->active + keepalive;
 		break;
 	case TCP_LINGER:
 		when = now + TCP_LINGER_TIME;
@@ -429,14 +429,16 @@ void tcp_room(struct tcp *t, usec_t now)
 		tcp_run(t, f, now);
 }
 
-void tcp_too_big(struct tcp *t, struct flow *f, uint32_t mtu, usec_t now)
+bool tcp_too_big(struct tcp *t, struct flow *f, uint32_t seq, uint32_t mtu, usec_t now)
 {
 	uint32_t headers = (uint32_t)ip_header_size(f->key.guest) + sizeof(struct tcp_header);
 	uint32_t least = addr_is4(f->key.guest) ? 576 : 1280;
 
-	if (f->tcp.state != TCP_OPEN || MAX(mtu, least) - headers >= f->tcp.mss)
-		return;
-	f->tcp.mss = (uint16_t)(MAX(mtu, least) - headers);
-	if (tcp_in_flight(f))
+	if (f->tcp.state != TCP_OPEN || seq_lt(seq, f->tcp.una) || !seq_lt(seq, f->tcp.max))
+		return false;
+	if (MAX(mtu, least) - headers < f->tcp.mss) {
+		f->tcp.mss = (uint16_t)(MAX(mtu, least) - headers);
 		tcp_timed_out(t, f, now);
+	}
+	return true;
 }

@@ -30,7 +30,8 @@
  *	guest's half:  (open) --FIN in order, all before it in the socket--> GUEST_FIN (socket shut down for writing)
  *	host's half:   (open) --RDHUP--> HOST_EOF --all sent--> FIN_SENT --acknowledged--> FIN_ACKED
  *
- * Neither timestamps nor SACK are negotiated. Segments out of order are dropped and asked for again by a duplicate acknowledgement.
+ * Segments out of order are held (tcp_hold.h) and told by SACK; what the guest tells by SACK shows how much is missing, so that a hole is filled at once. Timestamps
+ * are not negotiated.
  */
 #pragma once
 #include "gateway/emit.h"
@@ -56,6 +57,7 @@ enum tcp_flow_flag {
 	TCP_PEEK_OFFSET = 1 << 11,  /* the socket keeps the peek offset */
 	TCP_ACK_NOW = 1 << 12,      /* an acknowledgement is owed even if it says nothing new */
 	TCP_PROBING = 1 << 13,      /* the guest's window is closed and bytes wait */
+	TCP_SACK_OK = 1 << 15,      /* both sides said SACK-permitted */
 	TCP_DRAINED = 1 << 14,      /* the socket had no more, and has not said since that it has */
 };
 
@@ -116,5 +118,10 @@ int tcp_connect(struct tcp *t, const struct flow_key *key, struct mac mac, int f
 /** tcp_reset() - end a flow now: RST to the guest and to the socket's peer */
 void tcp_reset(struct tcp *t, struct flow *f, usec_t now);
 
-/** tcp_too_big() - the guest's side said (ICMP) that a packet of ours was too big for @mtu: send smaller segments from now on */
-void tcp_too_big(struct tcp *t, struct flow *f, uint32_t mtu, usec_t now);
+/**
+ * tcp_too_big() - the guest's side said (ICMP) that a segment of ours was too big: send smaller ones from now on, and that one again
+ * @seq: the segment's sequence number
+ * @mtu: what fits; less than every link must take counts as that
+ * Return: false if that segment is not under way, and nothing was done: the error is old, or made up.
+ */
+bool tcp_too_big(struct tcp *t, struct flow *f, uint32_t seq, uint32_t mtu, usec_t now);

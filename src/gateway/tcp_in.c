@@ -156,8 +156,10 @@ enum drop tcp_segment_open(struct tcp *t, struct flow *f, const struct tcp_segme
 		return DROP_MALFORMED;
 
 	f->active = now;
-	if (!tcp_in_flight(f) && !(f->tcp.flags & TCP_PROBING))
+	if (f->tcp.retries && !tcp_in_flight(f) && !(f->tcp.flags & TCP_PROBING)) {
 		f->tcp.retries = 0; /* a keepalive was answered */
+		tcp_arm(t, f, now);
+	}
 	if (!take_acknowledgement(t, f, s, now)) {
 		tcp_ack_later(t, f, true);
 		return DROP_OUT_OF_WINDOW;
