@@ -89,6 +89,20 @@ class Guest:
         assert packet is not None, f"no {what}; kept: {[p.summary() for p in self.kept[-10:]]}"
         return packet
 
+    def announce(self):
+        """Let the LAN know that we are here, as a guest does by its first packets."""
+        self.send(self.ether() / ARP(op=1, hwsrc=self.mac, psrc=self.ip, pdst=GATEWAY4))
+        self.expect(lambda p: ARP in p and p[ARP].op == 2 and p[ARP].psrc == GATEWAY4, what="ARP answer of the gateway")
+        return self
+
+    def drain(self, seconds=0.05):
+        """Take everything that comes within a moment, answering neighbours. Return: the frames, with those kept before."""
+        while (packet := self.read(seconds)) is not None:
+            if not self.answer_neighbour(packet):
+                self.kept.append(packet)
+        taken, self.kept = self.kept, []
+        return taken
+
     def silence(self, wanted, seconds=0.3):
         packet = self.recv(wanted, seconds)
         assert packet is None, f"unexpected: {packet.summary()}"
@@ -152,6 +166,7 @@ class Connection:
         self.window = window
         self.options = options if options is not None else [("MSS", 1460)]
         self.synack = None
+        self.ack_edge = None  # the highest sequence number that the gateway's window allows, once known
 
     def segment(self, flags="A", payload=b"", seq=None, ack=None, window=None, options=None):
         packet = self.guest.ip_to(self.dst) / TCP(
@@ -188,6 +203,31 @@ class Connection:
         self.send("A")
         return self
 
+    @property
+    def scale(self):
+        """The shift of the windows that the gateway offers, if it and we scale."""
+        return dict((o[0], o[1]) for o in self.synack.options).get("WScale", 0) if any(o[0] == "WScale" for o in self.options) else 0
+
+    def give(self, data, size=1400, stall=0.5):
+        """Send data as far as the window goes, in segments of so many bytes, until all is acknowledged or nothing moves. Return: bytes acknowledged."""
+        first, edge = self.seq, (self.ack_edge if self.ack_edge is not None else self.seq + self.synack.window)
+        sent = acknowledged = 0
+        while acknowledged < len(data):
+            room = (edge - first) - sent
+            part = data[sent:sent + min(size, room)] if room > 0 else b""
+            if part and (len(part) == size or sent + len(part) == len(data) or sent == acknowledged):
+                self.send("PA", part)
+                sent += len(part)
+                continue
+            segment = self.recv(lambda t: t.flags & 0x10, stall)
+            if segment is None:
+                break
+            acknowledged = max(acknowledged, ((segment.ack - first) & 0xffffffff))
+            edge = max(edge, first + ((segment.ack - first) & 0xffffffff) + (segment.window << self.scale))
+            self.ack_edge = edge
+        self.seq = (first + acknowledged) & 0xffffffff
+        return acknowledged
+
     def take(self, count, seconds=5.0):
         """Receive so many bytes in order, acknowledging each segment."""
         data = b""
@@ -200,6 +240,26 @@ class Connection:
                 self.ack = (self.ack + len(part)) & 0xffffffff
             self.send("A")
         return data
+
+
+def connect(guest, server, **options):
+    """Open a connection to a listening socket. Return: our end, and the socket at the other end."""
+    address, port = server.getsockname()[:2]
+    connection = Connection(guest, address, port, **options).open()
+    peer, _ = server.accept()
+    peer.settimeout(3)
+    return connection, peer
+
+
+def accept(guest, port, seconds=3.0, options=None):
+    """Wait for a SYN to our port and accept it. Return: our end."""
+    syn = guest.expect(lambda p: TCP in p and p[TCP].dport == port and p[TCP].flags & 0x12 == 0x02, seconds, f"SYN to port {port}")
+    connection = Connection(guest, syn.getlayer(1).src, syn[TCP].sport, sport=port, options=options)
+    connection.ack = (syn[TCP].seq + 1) & 0xffffffff
+    connection.synack = syn[TCP]
+    connection.send("SA", options=connection.options)
+    connection.expect(lambda t: t.flags & 0x10 and t.ack == connection.seq, what="acknowledgement of our SYN|ACK")
+    return connection
 
 
 def payload_of(tcp):

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""The real daemon with sanitizers, a world around it, and a guest played by hand."""
+"""The real daemon with sanitizers, a world around it, and guests played by hand."""
 
+import contextlib
 import pathlib
+import socket
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-from tests.support.lan import Daemon, Home  # noqa: E402
+from tests.support.lan import Daemon, Home, wait_for  # noqa: E402
 from tests.support.netns import World  # noqa: E402
 from tests.support.wire import Guest  # noqa: E402
 
@@ -21,9 +23,15 @@ def world():
 
 
 @pytest.fixture
-def start(world):
+def home():
+    made = Home(sanitized=True)
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def start(world, home):
     """Start a daemon: start(config="...", arguments=[...]). All are stopped at the end, and must end well."""
-    home = Home(sanitized=True)
     running = []
 
     def starter(**options):
@@ -32,11 +40,9 @@ def start(world):
         return daemon
 
     yield starter
-    try:
-        for daemon in running:
+    for daemon in running:
+        if not daemon.log.closed:
             daemon.stop()
-    finally:
-        home.remove()
 
 
 @pytest.fixture
@@ -45,7 +51,71 @@ def daemon(start):
 
 
 @pytest.fixture
-def guest(daemon):
-    made = Guest(daemon)
-    yield made
-    made.close()
+def attach():
+    """Attach guest number N: attach(daemon, 2). It has addresses of its own in both versions; they are not leased."""
+    guests = []
+
+    def attacher(daemon, number=1, **options):
+        net6 = daemon.call("Status")["network6"]
+        options.setdefault("mac", f"02:00:00:00:00:{number:02x}")
+        options.setdefault("ip", f"10.0.2.{99 + number}")
+        if net6:
+            options.setdefault("ip6", f"{net6.split('/')[0]}{99 + number:x}")
+        guest = Guest(daemon, **options)
+        guests.append(guest)
+        return guest
+
+    yield attacher
+    for guest in guests:
+        guest.close()
+
+
+@pytest.fixture
+def guest(daemon, attach):
+    return attach(daemon)
+
+
+@pytest.fixture
+def sockets():
+    """Make sockets that are closed at the end: sockets(netns, "address", port=0, kind=SOCK_STREAM); TCP ones listen."""
+    with contextlib.ExitStack() as stack:
+        def maker(netns, address, port=0, kind=socket.SOCK_STREAM):
+            made = stack.enter_context(netns.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind))
+            made.settimeout(3)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind((address, port))
+            if kind == socket.SOCK_STREAM:
+                made.listen(1024)
+            return made
+
+        yield maker
+
+
+@pytest.fixture(params=["IPv4", "IPv6"])
+def server(request, world, sockets):
+    """A listening socket on the internet, once of each version."""
+    return sockets(world.net, World.SERVER4 if request.param == "IPv4" else World.SERVER6)
+
+
+@pytest.fixture
+def server4(world, sockets):
+    return sockets(world.net, World.SERVER4)
+
+
+@pytest.fixture(params=["IPv4", "IPv6"])
+def udp_server(request, world, sockets):
+    """A datagram socket on the internet, once of each version."""
+    return sockets(world.net, World.SERVER4 if request.param == "IPv4" else World.SERVER6, kind=socket.SOCK_DGRAM)
+
+
+@pytest.fixture
+def grows():
+    """with grows(daemon, "reason", 3): so many frames are dropped for that reason meanwhile, and counted."""
+
+    @contextlib.contextmanager
+    def checker(daemon, reason, by=1):
+        before = daemon.drops().get(reason, 0)
+        yield
+        wait_for(lambda: daemon.drops().get(reason, 0) >= before + by, 3, f"{by} more drops for {reason}; there are {daemon.drops()}")
+
+    return checker
