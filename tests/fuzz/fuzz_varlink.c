@@ -41,7 +41,7 @@ static void send_part(int fd, const struct iovec *part, bool with_fd)
 		return;
 	if (with_fd)
 		fd_send_fd(fd, fd, part->iov_base, part->iov_len);
-	else if (write(fd, part->iov_base, part->iov_len) < 0)
+	else if (send(fd, part->iov_base, part->iov_len, MSG_NOSIGNAL) < 0)
 		return; /* the server has closed it: fine */
 }
 
