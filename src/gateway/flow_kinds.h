@@ -8,6 +8,7 @@ struct tcp_flow {
 	uint32_t una;               /* towards the guest: first byte not yet acknowledged (SND.UNA) */
 	uint32_t nxt;               /* next byte to send (SND.NXT) */
 	uint32_t max;               /* highest sent + 1: nxt goes back to una after a time-out */
+	uint32_t hole;              /* bytes from una to the first that the guest has beyond (SACK); 0: not known */
 	uint32_t recover;           /* NewReno: in recovery until una reaches it (RFC 6582) */
 	uint32_t rcv;               /* from the guest: next byte expected (RCV.NXT) */
 	uint32_t rcv_acked;         /* last acknowledgement sent */

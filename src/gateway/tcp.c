@@ -17,22 +17,26 @@ static bool probe_peek_offset(int family)
 	return fd >= 0 && !setsockopt(fd, SOL_SOCKET, SO_PEEK_OFF, &(int){ 0 }, sizeof(int));
 }
 
+DEFINE_CLEANUP(tcp)
+
 int tcp_new(struct tcp **out, const struct tcp_params *params)
 {
-	struct tcp *t = calloc(1, sizeof(*t));
+	_cleanup_(tcp_freep) struct tcp *t = calloc(1, sizeof(*t));
 
-	if (!t)
+	if (!t || tcp_hold_new(&t->hold, FLOW_MAX))
 		return -ENOMEM;
 	t->p = *params;
 	t->key = hash_key_random();
 	t->peek_offset4 = params->peek_offset && probe_peek_offset(AF_INET);
 	t->peek_offset6 = params->peek_offset && probe_peek_offset(AF_INET6);
-	*out = t;
+	*out = steal(&t);
 	return 0;
 }
 
 struct tcp *tcp_free(struct tcp *t)
 {
+	if (t->hold)
+		tcp_hold_free(t->hold);
 	free(t);
 	return NULL;
 }
@@ -147,6 +151,7 @@ struct tcp_segment tcp_header(struct tcp *t, struct flow *f, uint8_t flags, uint
 		s.mss = tcp_segment_limit(t, f);
 		if (f->tcp.flags & TCP_SCALED)
 			s.window_scale = TCP_OUR_SCALE;
+		s.sack_permitted = f->tcp.flags & TCP_SACK_OK;
 	}
 	return s;
 }
@@ -163,6 +168,9 @@ void tcp_send_flags(struct tcp *t, struct flow *f, uint8_t flags, uint32_t seq, 
 {
 	struct tcp_segment s = tcp_header(t, f, flags, seq);
 
+	/* Only here: behind a SACK option a whole segment's payload would not fit the MTU. */
+	if (f->tcp.flags & TCP_SACK_OK && flags & TCP_ACK)
+		s.sack_count = tcp_hold_blocks(t->hold, flow_index(t->p.flows, f), s.sack);
 	tcp_emit_segment(t, f, &s, NULL, 0, 0, now);
 }
 
@@ -176,6 +184,7 @@ void tcp_drop(struct tcp *t, struct flow *f, bool reset)
 		list_take(t, l, f);
 	if (reset && f->fd >= 0 && !(f->tcp.flags & TCP_UNIX))
 		setsockopt(f->fd, SOL_SOCKET, SO_LINGER, &(struct linger){ 1, 0 }, sizeof(struct linger));
+	tcp_hold_forget(t->hold, flow_index(t->p.flows, f));
 	flow_remove(t->p.flows, f);
 }
 
@@ -372,6 +381,8 @@ enum drop tcp_from_guest(struct tcp *t, struct mac from, const struct ip_packet 
 
 void tcp_ready(struct tcp *t, struct flow *f, uint32_t events, usec_t now)
 {
+	uint32_t generation = f->generation;
+
 	if (f->tcp.state == TCP_CONNECTING) {
 		tcp_connect_ready(t, f, now);
 		return;
@@ -387,8 +398,9 @@ void tcp_ready(struct tcp *t, struct flow *f, uint32_t events, usec_t now)
 	if (events & EPOLLOUT && f->tcp.flags & TCP_STALLED) {
 		f->tcp.flags &= (uint16_t)~TCP_STALLED;
 		tcp_ack_later(t, f, true);
+		tcp_take_held(t, f, now);
 	}
-	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP) && f->tcp.state == TCP_OPEN)
+	if (f->generation == generation && events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP) && f->tcp.state == TCP_OPEN)
 		tcp_run(t, f, now);
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/iov.h"
 #include "gateway/tcp_private.h"
 
 static uint32_t run_bytes(const struct tcp *t, const struct flow *f) { return t->run.flow == f ? (uint32_t)t->run.bytes : 0; }
@@ -49,12 +50,35 @@ static void run_add(struct tcp *t, struct flow *f, struct cursor payload, usec_t
 	t->run.bytes += size;
 }
 
-/* RFC 6582: what a duplicate acknowledgement is (RFC 5681 section 2), and what three of them mean. */
-static void count_duplicate(struct tcp *t, struct flow *f, const struct tcp_segment *s, uint32_t window, usec_t now)
+/* How much is missing before the first that the guest has beyond, and how much it has there (RFC 2018). */
+static uint32_t read_sack(struct flow *f, const struct tcp_segment *s)
+{
+	uint32_t beyond = 0;
+
+	f->tcp.hole = 0;
+	for (unsigned int i = 0; f->tcp.flags & TCP_SACK_OK && i < s->sack_count; i++) {
+		uint32_t from = s->sack[i].from - s->ack, to = s->sack[i].to - s->ack;
+
+		if (from >= to || to > f->tcp.max - s->ack)
+			continue; /* makes no sense, or tells of what came twice (RFC 2883) */
+		beyond += to - from;
+		if (!f->tcp.hole || from < f->tcp.hole)
+			f->tcp.hole = from;
+	}
+	return beyond;
+}
+
+/*
+ * Is a segment lost? With SACK when three segments' worth lies beyond it (RFC 6675 section 2, DupThresh), which one frame of many segments can show; without, after three
+ * duplicate acknowledgements (RFC 5681 section 2 says what that is). Then NewReno's recovery begins (RFC 6582).
+ */
+static void look_for_loss(struct tcp *t, struct flow *f, const struct tcp_segment *s, uint32_t window, uint32_t beyond, usec_t now)
 {
 	bool duplicate = s->ack == f->tcp.una && !s->payload_size && !(s->flags & TCP_FIN) && window == f->tcp.wnd && f->tcp.max != f->tcp.una;
 
-	if (!duplicate || f->tcp.flags & TCP_RECOVERY || ++f->tcp.dup_acks < 3)
+	if (duplicate && !(f->tcp.flags & TCP_RECOVERY))
+		f->tcp.dup_acks++;
+	if (f->tcp.flags & TCP_RECOVERY || (f->tcp.dup_acks < 3 && beyond < 3u * f->tcp.mss))
 		return;
 	f->tcp.dup_acks = 0;
 	f->tcp.flags |= TCP_RECOVERY;
@@ -66,17 +90,18 @@ static void count_duplicate(struct tcp *t, struct flow *f, const struct tcp_segm
 /* Return: false if the acknowledgement is of something never sent. */
 static bool take_acknowledgement(struct tcp *t, struct flow *f, const struct tcp_segment *s, usec_t now)
 {
-	uint32_t window = (uint32_t)s->window << f->tcp.guest_scale;
+	uint32_t window = (uint32_t)s->window << f->tcp.guest_scale, beyond;
 
 	if (seq_lt(f->tcp.max, s->ack))
 		return false;
 	if (seq_lt(s->ack, f->tcp.una))
 		return true; /* an old one */
 
-	if (s->ack == f->tcp.una && window <= f->tcp.wnd)
-		count_duplicate(t, f, s, window, now);
-	else
+	beyond = read_sack(f, s);
+	if (s->ack != f->tcp.una || window > f->tcp.wnd)
 		tcp_list_add(t, TCP_RUNS, f);
+	if (s->ack == f->tcp.una)
+		look_for_loss(t, f, s, window, beyond, now);
 	f->tcp.wnd = window;
 	if (window)
 		f->tcp.flags &= (uint16_t)~TCP_PROBING;
@@ -112,14 +137,53 @@ static void take_fin(struct tcp *t, struct flow *f, uint32_t at, usec_t now)
 	tcp_maybe_done(t, f, now);
 }
 
+void tcp_take_held(struct tcp *t, struct flow *f, usec_t now)
+{
+	uint32_t generation = f->generation, slot = flow_index(t->p.flows, f);
+	bool fin = false;
+
+	while (!(f->tcp.flags & (TCP_STALLED | TCP_GUEST_FIN))) {
+		size_t parts = tcp_hold_next(t->hold, slot, f->tcp.rcv, t->run.iov, TCP_RUN_PARTS, &fin);
+
+		if (parts) {
+			t->run.flow = f;
+			t->run.parts = parts;
+			t->run.bytes = iov_size(t->run.iov, parts);
+			tcp_push(t, now);
+		} else if (fin) {
+			take_fin(t, f, f->tcp.rcv, now);
+		}
+		if (f->generation != generation || !parts)
+			return;
+	}
+}
+
+/* A segment beyond what is expected next: keep it, and say at once what is missing. Each one gets its own duplicate acknowledgement (RFC 5681 section 4.2). */
+static enum drop take_early(struct tcp *t, struct flow *f, const struct tcp_segment *s, struct cursor payload, usec_t now)
+{
+	uint32_t generation = f->generation;
+	bool kept = false;
+
+	tcp_push(t, now);
+	if (f->generation != generation)
+		return DROP_NONE;
+	if (seq_le(s->seq + s->payload_size, f->tcp.rcv_edge))
+		kept = tcp_hold_add(t->hold, flow_index(t->p.flows, f), s->seq, payload, s->flags & TCP_FIN);
+	tcp_send_flags(t, f, TCP_ACK, f->tcp.nxt, now);
+	return kept ? DROP_NONE : DROP_OUT_OF_WINDOW;
+}
+
 /* Data and FIN of an acceptable segment. */
 static enum drop take_payload(struct tcp *t, struct flow *f, const struct tcp_segment *s, struct cursor payload, usec_t now)
 {
-	uint32_t next = f->tcp.rcv + run_bytes(t, f), end = s->seq + s->payload_size;
+	uint32_t next = f->tcp.rcv + run_bytes(t, f), end = s->seq + s->payload_size, generation = f->generation;
 	uint32_t room = f->tcp.rcv_edge - next;
 
-	if (seq_lt(next, s->seq) || seq_lt(end + !!(s->flags & TCP_FIN), next) || (f->tcp.flags & TCP_GUEST_FIN && end + !!(s->flags & TCP_FIN) != next)) {
-		tcp_ack_later(t, f, true); /* it tells the guest what is missing, or what it need not send again */
+	if (seq_lt(next, s->seq) && !(f->tcp.flags & TCP_GUEST_FIN))
+		return take_early(t, f, s, payload, now);
+	if (seq_lt(next, s->seq) || seq_lt(end + !!(s->flags & TCP_FIN), next) ||
+	    (f->tcp.flags & TCP_GUEST_FIN && end + !!(s->flags & TCP_FIN) != next)) {
+		tcp_ack_later(t, f, true); /* it tells the guest what it need not send again */
 		return DROP_OUT_OF_WINDOW;
 	}
 	cursor_skip(&payload, next - s->seq); /* what was here before */
@@ -133,6 +197,11 @@ static enum drop take_payload(struct tcp *t, struct flow *f, const struct tcp_se
 		run_add(t, f, payload, now);
 	if (s->flags & TCP_FIN)
 		take_fin(t, f, end, now);
+	if (f->generation == generation && tcp_hold_any(t->hold, flow_index(t->p.flows, f))) {
+		tcp_push(t, now);
+		if (f->generation == generation)
+			tcp_take_held(t, f, now);
+	}
 	return DROP_NONE;
 }
 

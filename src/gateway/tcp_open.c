@@ -196,6 +196,8 @@ enum drop tcp_open_from_guest(struct tcp *t, struct mac from, const struct flow_
 		f->tcp.flags |= TCP_SCALED;
 		f->tcp.guest_scale = s->window_scale;
 	}
+	if (s->sack_permitted)
+		f->tcp.flags |= TCP_SACK_OK;
 	if (!dns)
 		return connect_host(t, f, to, now);
 	f->fd = t->p.dns_accept(t->p.owner);
@@ -217,7 +219,7 @@ int tcp_connect(struct tcp *t, const struct flow_key *key, struct mac mac, int f
 	f->fd = fd;
 	f->flags |= FLOW_INBOUND;
 	f->tcp.state = TCP_SYN_SENT;
-	f->tcp.flags |= TCP_SCALED; /* offered; taken back if the guest does not */
+	f->tcp.flags |= TCP_SCALED | TCP_SACK_OK; /* offered; taken back if the guest does not */
 	use_socket(t, f);
 	flow_watch(t->p.flows, f, TCP_WATCHED);
 	start_sequence(t, f, now);
@@ -256,6 +258,8 @@ enum drop tcp_answer_to_syn(struct tcp *t, struct flow *f, const struct ip_packe
 		return DROP_MALFORMED;
 
 	set_mss(t, f, s);
+	if (!s->sack_permitted)
+		f->tcp.flags &= (uint16_t)~TCP_SACK_OK;
 	if (s->window_scale == TCP_NO_SCALE)
 		f->tcp.flags &= (uint16_t)~TCP_SCALED;
 	else

@@ -90,16 +90,21 @@ static uint32_t fit_room(struct tcp *t, struct flow *f, uint32_t want, usec_t no
 	return 0;
 }
 
+/* Whole segments that fit one frame. */
+static uint32_t most_at_once(const struct flow *f)
+{
+	return MAX(MIN(PAYLOAD_MAX, (uint32_t)TCP_CHUNK) / f->tcp.mss * f->tcp.mss, (uint32_t)f->tcp.mss);
+}
+
 /* How many bytes may go out now as far as the flow itself is concerned. */
 static uint32_t may_send(struct flow *f)
 {
 	uint32_t limit = MIN(f->tcp.wnd, (uint32_t)TCP_IN_FLIGHT), in_flight = tcp_in_flight(f);
-	uint32_t most = MAX(MIN(PAYLOAD_MAX, (uint32_t)TCP_CHUNK) / f->tcp.mss * f->tcp.mss, f->tcp.mss);
 	uint32_t want;
 
 	if (in_flight >= limit)
 		return 0;
-	want = MIN(limit - in_flight, most);
+	want = MIN(limit - in_flight, most_at_once(f));
 	if (f->tcp.flags & TCP_FIN_SENT) /* going over old ground: not beyond the FIN */
 		return MIN(want, f->tcp.max - 1 - f->tcp.nxt);
 	if (want >= f->tcp.mss)
@@ -216,7 +221,8 @@ void tcp_retransmit(struct tcp *t, struct flow *f, usec_t now)
 		return;
 	}
 	set_peek_offset(f, 0);
-	n = peek(t, f, 0, MIN(data, f->tcp.mss));
+	/* The whole hole, where it is known; as much as fits one frame of many segments. */
+	n = peek(t, f, 0, MIN(MIN(data, MAX(f->tcp.hole, (uint32_t)f->tcp.mss)), most_at_once(f)));
 	if (n > 0)
 		send_payload(t, f, f->tcp.una, (uint32_t)n, true, now);
 	set_peek_offset(f, sent);
@@ -231,6 +237,7 @@ void tcp_timed_out(struct tcp *t, struct flow *f, usec_t now)
 		tcp_retransmit(t, f, now); /* most often one was lost; partial acknowledgements tell of more */
 		return;
 	}
+	f->tcp.hole = 0;
 	f->tcp.nxt = f->tcp.una;
 	set_peek_offset(f, 0);
 	tcp_list_add(t, TCP_RUNS, f);

@@ -2,6 +2,7 @@
 /* What the files of TCP share: tcp.c (the life of a flow), tcp_open.c (how it begins), tcp_in.c (guest to socket), tcp_out.c (socket to guest). Nobody else includes this. */
 #pragma once
 #include "gateway/tcp.h"
+#include "gateway/tcp_hold.h"
 #include "io/loop.h"
 
 #include "base/hash.h"
@@ -27,6 +28,7 @@ enum tcp_list { TCP_ACKS, TCP_RUNS, TCP_ROOMS, TCP_LISTS };
 
 struct tcp {
 	struct tcp_params p;
+	struct tcp_hold *hold;
 	struct hash_key key;                 /* for initial sequence numbers (RFC 6528) */
 	bool peek_offset4, peek_offset6;     /* SO_PEEK_OFF works for TCP of this version */
 	struct { struct flow *first, *last; uint32_t count; } list[TCP_LISTS];
@@ -79,6 +81,8 @@ enum drop tcp_answer_to_syn(struct tcp *t, struct flow *f, const struct ip_packe
 void tcp_established(struct tcp *t, struct flow *f, usec_t now);
 
 /* tcp_in.c */
+/** tcp_take_held() - give the socket what was held and follows on */
+void tcp_take_held(struct tcp *t, struct flow *f, usec_t now);
 /** tcp_segment_open() - a segment of a flow in state OPEN (or SYN_RECEIVED whose acknowledgement has come) */
 enum drop tcp_segment_open(struct tcp *t, struct flow *f, const struct tcp_segment *s, struct cursor payload, usec_t now);
 

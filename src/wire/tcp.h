@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* TCP segments (RFC 9293, window scale and MSS options of RFC 7323 and RFC 9293 section 3.7.1): parse and emit. */
+/* TCP segments (RFC 9293; the options MSS of its section 3.7.1, window scale of RFC 7323, SACK of RFC 2018): parse and emit. */
 #pragma once
 #include "base/be.h"
 #include "base/cursor.h"
@@ -17,6 +17,7 @@ _Static_assert(sizeof(struct tcp_header) == 20, "RFC 9293 section 3.1");
 
 #define TCP_HEADER_MAX 60
 #define TCP_NO_SCALE   0xff
+#define TCP_SACK_MAX   4
 
 struct tcp_segment {
 	uint16_t src, dst;
@@ -26,6 +27,9 @@ struct tcp_segment {
 	uint16_t mss;           /* 0: no such option */
 	uint8_t window_scale;   /* TCP_NO_SCALE: no such option; values above 14 are read as 14 (RFC 7323 section 2.3) */
 	uint8_t header_size;    /* with options */
+	bool sack_permitted;    /* only with TCP_SYN */
+	uint8_t sack_count;     /* blocks that arrived beyond a gap: from the first byte to the one behind the last */
+	struct tcp_sack { uint32_t from, to; } sack[TCP_SACK_MAX];
 	uint32_t payload_size;
 };
 
@@ -39,7 +43,7 @@ struct tcp_segment tcp_parse(struct cursor *c);
 /**
  * tcp_emit() - write header and options; the checksum field is left zero
  * @into: TCP_HEADER_MAX bytes
- * @s:    as in tcp_parse(); mss and window_scale are written where set, and only with TCP_SYN
+ * @s:    as in tcp_parse(); mss, window_scale and sack_permitted are written where set, and only with TCP_SYN; SACK blocks only without
  * Return: bytes written, a multiple of four.
  */
 size_t tcp_emit(uint8_t into[static TCP_HEADER_MAX], const struct tcp_segment *s);
