@@ -85,14 +85,18 @@ static int open_socket(struct echo *e, struct flow *f, addr_t to)
 {
 	union sockaddr_any sa;
 	socklen_t size = host_sockaddr(&sa, addr_is4(to) ? addr_of4((struct ip4){ 0 }) : ADDR_ANY, f->key.guest_port);
-	int r = hostsock_open(to, IPPROTO_ICMP);
+	int r = hostsock_open(to, IPPROTO_ICMP), alone = 0;
 
 	if (hostsock_exhausted(r) && idle_oldest(&e->idle) != f && evict(e))
 		r = hostsock_open(to, IPPROTO_ICMP);
 	if (r < 0)
 		return r;
 	f->fd = r;
-	/* The guest's identifier if nobody else has it; if somebody does, connect() takes a free one. */
+	/*
+	 * The guest's identifier if nobody else has it; if somebody does, connect() takes a free one. A ping socket is born willing to share, and answers would go to
+	 * one of those that do.
+	 */
+	setsockopt(f->fd, SOL_SOCKET, SO_REUSEADDR, &alone, sizeof(alone));
 	bind(f->fd, &sa.sa, size);
 	hostsock_set(f->fd, to, HOSTSOCK_ERRORS, 1);
 	size = host_sockaddr(&sa, to, 0);
