@@ -101,9 +101,12 @@ static int join_lan(int fd, const char *lan, const char *name)
 
 static int run(const char *lan, const char *name, char **command)
 {
-	_cleanup_fd_ int fd = lan_connect(lan, LAN_START);
+	_cleanup_fd_ int fd = -1;
 	bool user;
 
+	if (namespace_check_tap() < 0)
+		return EXIT_FAILED;
+	fd = lan_connect(lan, LAN_START);
 	if (fd < 0)
 		return fd == -EBADMSG ? EXIT_USAGE : EXIT_FAILED;
 	if (namespace_enter(&user) < 0 || join_lan(fd, lan, name) < 0)

@@ -50,8 +50,11 @@ static int wait_ready(int fd, pid_t pid, const char *lan)
 	do
 		r = poll(&p, 1, READY_TIMEOUT_MS);
 	while (r < 0 && errno == EINTR);
-	if (r > 0 && read(fd, &byte, 1) == 1)
+	if (r > 0 && read(fd, &byte, 1) == 1) {
+		/* What we started ends now; the daemon is its child. */
+		waitpid(pid, &status, 0);
 		return 0;
+	}
 	if (!r) {
 		kill(pid, SIGTERM);
 		log_error("cannot start LAN %s: hospesd (process %d) was not ready after %d s and was ended", lan, (int)pid, READY_TIMEOUT_MS / 1000);

@@ -69,18 +69,18 @@ static int lock_folder(const char *folder)
 	return fd_steal(&fd);
 }
 
-/* A key is made under another name, so that one that is there is whole. */
-static int make_key(const char *path, char *const *argv, const char *made, const char *package)
+/* A key is made under another name, so that one that is there is whole. @messages: the program says only what is wrong. */
+static int make_key(const char *path, char *const *argv, const char *made, const char *package, bool messages)
 {
 	char output[KEY_FILE_MAX];
 	int r;
 
 	unlink(made);
-	r = capture_run(argv, &(struct capture){ .timeout_ms = KEY_TIMEOUT_MS }, output, sizeof(output));
+	r = capture_run(argv, &(struct capture){ .timeout_ms = KEY_TIMEOUT_MS, .messages = messages }, output, sizeof(output));
 	if (r == -ENOENT)
 		log_error("the guest mini needs the program %s; install it with: apt install %s", argv[0], package);
 	else if (r)
-		log_error("cannot make a key with %s: %s", argv[0], r < 0 ? strerror(-r) : "it failed; is the disk full?");
+		log_error("cannot make a key with %s: %s", argv[0], r < 0 ? strerror(-r) : "it failed");
 	if (r)
 		return r < 0 ? r : -EIO;
 	if (rename(made, path) < 0) {
@@ -93,13 +93,14 @@ static int make_key(const char *path, char *const *argv, const char *made, const
 static int make_openssh_key(const char *path)
 {
 	_cleanup_(freep) char *made = NULL, *made_public = NULL, *public = NULL;
+	int r;
 
 	if (!access(path, R_OK))
 		return 0;
 	if (asprintf(&made, "%s.new", path) < 0 || asprintf(&made_public, "%s.new.pub", path) < 0 || asprintf(&public, "%s.pub", path) < 0)
 		return -ENOMEM;
-	return make_key(path, (char *[]){ "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "hospes", "-f", made, NULL }, made, "openssh-client") < 0 ||
-	       rename(made_public, public) < 0 ? -EIO : 0;
+	r = make_key(path, (char *[]){ "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "hospes", "-f", made, NULL }, made, "openssh-client", true);
+	return r < 0 ? r : rename(made_public, public) < 0 ? -errno : 0;
 }
 
 static int make_dropbear_key(const char *path)
@@ -110,7 +111,7 @@ static int make_dropbear_key(const char *path)
 		return 0;
 	if (asprintf(&made, "%s.new", path) < 0)
 		return -ENOMEM;
-	return make_key(path, (char *[]){ "dropbearkey", "-t", "ed25519", "-f", made, NULL }, made, "dropbear-bin");
+	return make_key(path, (char *[]){ "dropbearkey", "-t", "ed25519", "-f", made, NULL }, made, "dropbear-bin", false);
 }
 
 /* The public half of a key that dropbear made, as authorized_keys has it. */

@@ -106,6 +106,11 @@ static int say_no_tun(int error)
 	return -error;
 }
 
+int namespace_check_tap(void)
+{
+	return access("/dev/net/tun", R_OK | W_OK) < 0 ? say_no_tun(errno) : 0;
+}
+
 int namespace_open_tap(const char *name, unsigned int *index)
 {
 	/* The device belongs to the network namespace that opens this file. */

@@ -7,6 +7,9 @@
 #pragma once
 #include <stdbool.h>
 
+/** namespace_check_tap() - can a tap device be made at all? Asked before anything is started. Return: 0 or negative errno after a message. */
+int namespace_check_tap(void);
+
 /**
  * namespace_enter() - leave the host's network, and its mounts
  * @user: set: is it in a user namespace?

@@ -58,6 +58,7 @@ int supervise_run(char **argv, int (*prepare)(void))
 {
 	sigset_t set, before;
 	pid_t self = getpid(), pid;
+	int status;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
@@ -68,11 +69,11 @@ int supervise_run(char **argv, int (*prepare)(void))
 	sigprocmask(SIG_BLOCK, &set, &before);
 	fflush(NULL);
 	pid = fork();
-	if (pid < 0) {
-		log_error("cannot start a process: %s", strerror(errno));
-		return EXIT_FAILED;
-	}
 	if (!pid)
 		child(argv, &before, prepare, self);
-	return wait_child(pid, &set);
+	if (pid < 0)
+		log_error("cannot start a process: %s", strerror(errno));
+	status = pid < 0 ? EXIT_FAILED : wait_child(pid, &set);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return status;
 }

@@ -9,7 +9,21 @@
 
 static const struct verb verbs[] = {
 	{ "run", cmd_run, "start a guest and attach it to the LAN",
-		"[--name NAME] [--mem SIZE] [--publish HOST:PORT:GPORT] IMAGE|mini [-- QEMU-ARGS...]" },
+		"[OPTIONS...] IMAGE|mini [-- QEMU-ARGS...]",
+		"IMAGE is a disk (qcow2, raw...) or a CD (.iso); mini is a small guest that is built when it is first wanted.\n"
+		"There may be none where QEMU-ARGS say what is booted.\n"
+		"\n"
+		"  -n, --name NAME              how the LAN knows it; it keeps MAC and address by its name\n"
+		"  -m, --mem SIZE               1G; a mini has 256M\n"
+		"  -c, --cpus N                 how many processors\n"
+		"  -p, --publish [ADDRESS:]HOSTPORT:GUESTPORT[/udp]\n"
+		"                               a forward for as long as it runs; may be there several times\n"
+		"  -d, --detach                 return when it runs; its serial line goes into a file\n"
+		"  -s, --snapshot               what it writes is lost at its end; the image is only read\n"
+		"      --port stream|dgram      how it is attached\n"
+		"\n"
+		"HOSPES_ACCEL=kvm|tcg decides how it runs; else KVM, where a guest really runs with it. HOSPES_QEMU names\n"
+		"another QEMU. On a terminal, ctrl-a x ends the guest, ctrl-a c leads to QEMU's monitor and back.\n" },
 	{ "stop", cmd_stop, "end a guest that run started", "GUEST..." },
 	{ "up", cmd_up, "start the LAN", "[LAN]" },
 	{ "down", cmd_down, "end the guests that run started, and the LAN", "[--keep-guests] [LAN]",
