@@ -93,11 +93,13 @@ static enum drop take_nd(struct packet *p)
 	addr_t claim = ADDR_ANY;
 	enum drop verdict = neigh_answer_nd(g->p.plan, p->from->mac, &p->ip, p->l4, &claim, &r);
 
-	if (verdict == DROP_NONE && !addr_is_any(claim) && lan_plan_is_local(g->p.plan, claim))
-		learn(g, p->from, claim, p->now);
+	if (verdict != DROP_NONE && verdict != DROP_SERVICE_REFUSED)
+		return verdict;
+	if (!addr_is_any(claim) && lan_plan_is_local(g->p.plan, claim) && learn(g, p->from, claim, p->now) != DROP_NONE)
+		return DROP_SPOOFED_IP;
 	if (verdict == DROP_NONE)
 		demux_send_reply(g, &r, p->now);
-	return verdict == DROP_SERVICE_REFUSED ? DROP_NONE : verdict; /* another guest's to answer */
+	return DROP_NONE; /* what was refused is another guest's to answer */
 }
 
 static enum drop take_dhcp(struct packet *p, struct cursor payload)
