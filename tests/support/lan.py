@@ -88,9 +88,17 @@ class Daemon:
         if config:
             words += ["--config", str(home.write(f".config/hospes/{lan}.lan", config))]
         self.process = subprocess.Popen(netns.command(as_user(words)), env=home.environment, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        wait_for(lambda: self.process.poll() is not None or (self.runtime / "control").exists(), ready, "the control socket")
+        wait_for(lambda: self.process.poll() is not None or self.serves(), ready, "the control socket")
         if self.process.poll() is not None:
             raise RuntimeError(f"hospesd ended with {self.process.returncode}: {self.messages()}")
+
+    def serves(self):
+        """Does the control socket take connections yet?"""
+        try:
+            self.control().close()
+            return True
+        except OSError:
+            return False
 
     def messages(self):
         self.log.flush()
