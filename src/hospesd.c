@@ -2,8 +2,9 @@
 /*
  * hospesd: the daemon of one user LAN.
  *
- * It reads the configuration first, so that what is wrong with it is said at once, in the words of its file and line (exit status 2). Then it forks: the child makes everything, and the
- * parent waits and passes on how that went. Messages go to the caller's standard error until the LAN is up, and to the file `log` in the runtime folder from then on.
+ * It reads the configuration first, so that what is wrong with it is said at once, in the words of its file and line (exit status 2). Then
+ * it forks: the child makes everything, and the parent waits and passes on how that went. Messages go to the caller's standard error until
+ * the LAN is up, and to the file `log` in the runtime folder from then on.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -61,10 +62,17 @@ static bool parse_number(const char *text, int *out)
 static int parse_options(struct options *o, int argc, char **argv)
 {
 	static const struct option table[] = {
-		{ "lan", required_argument, NULL, 'l' }, { "config", required_argument, NULL, 'c' }, { "no-config", no_argument, NULL, 'C' },
-		{ "runtime", required_argument, NULL, 'r' }, { "state", required_argument, NULL, 's' }, { "resolv-conf", required_argument, NULL, 'n' },
-		{ "ready-fd", required_argument, NULL, 'R' }, { "foreground", no_argument, NULL, 'f' }, { "fault", required_argument, NULL, 'F' },
-		{ "version", no_argument, NULL, 'V' }, { 0 },
+		{ "lan", required_argument, NULL, 'l' },
+		{ "config", required_argument, NULL, 'c' },
+		{ "no-config", no_argument, NULL, 'C' },
+		{ "runtime", required_argument, NULL, 'r' },
+		{ "state", required_argument, NULL, 's' },
+		{ "resolv-conf", required_argument, NULL, 'n' },
+		{ "ready-fd", required_argument, NULL, 'R' },
+		{ "foreground", no_argument, NULL, 'f' },
+		{ "fault", required_argument, NULL, 'F' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
 	};
 	int option;
 

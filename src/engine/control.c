@@ -91,7 +91,8 @@ static void control_status(void *owner, struct varlink_call *call, _unused_ cons
 	struct control *c = owner;
 	const struct lan_plan *p = c->parts.plan;
 	struct flow_table *flows = gateway_flows(c->parts.gateway);
-	json_t *counts = json_pack("{sI sI sI}", "tcp", (json_int_t)flow_count(flows, FLOW_TCP), "udp", (json_int_t)flow_count(flows, FLOW_UDP),
+	json_t *counts = json_pack("{sI sI sI}", "tcp", (json_int_t)flow_count(flows, FLOW_TCP), "udp", (json_int_t)flow_count(flows,
+		FLOW_UDP),
 				   "echo", (json_int_t)flow_count(flows, FLOW_ECHO));
 
 	varlink_reply(call, json_pack("{ss ss ss si ss so so so so so so si ss so}", "lan", p->name, "fabric", "user", "domain", p->domain,

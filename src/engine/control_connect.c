@@ -2,8 +2,9 @@
 /*
  * Connect: the caller's own connection becomes the client's end of a flow.
  *
- * The flow gets a duplicate of the connection's descriptor at once, so that no byte is copied later; it says nothing to the client before the guest has accepted. Then the answer is
- * written by the server, which lets go of its descriptor. Refused, the server still has it, to say so.
+ * The flow gets a duplicate of the connection's descriptor at once, so that no byte is copied later; it says nothing to the client before
+ * the guest has accepted. Then the answer is written by the server, which lets go of its descriptor. Refused, the server still has it, to
+ * say so.
  */
 #include "engine/control_private.h"
 

@@ -17,7 +17,9 @@ static void invalid(struct varlink_call *call, const char *what, const char *mes
 	control_fail(call, "Invalid", json_pack("{ss ss}", "what", what, "message", message));
 }
 
-/* Whom ssh logs in as: nothing that ssh could take for an option, or that a shell or a configuration file would read as more than a name. */
+/*
+ * Whom ssh logs in as: nothing that ssh could take for an option, or that a shell or a configuration file would read as more than a name.
+ */
 static bool user_valid(const char *user)
 {
 	return strlen(user) < REGISTRY_USER_SIZE && *user != '-' &&
@@ -81,7 +83,8 @@ void control_add_forward(void *owner, struct varlink_call *call, const json_t *p
 	}
 	r = forwards_add(gateway_forwards(c->parts.gateway), &rule, error);
 	if (r == -EACCES && rule.kind == FORWARD_UNIX)
-		strncat(error, "; a LAN that is up makes sockets below /run, /tmp and $XDG_RUNTIME_DIR alone: choose one there, or write the forward into the LAN's "
+		strncat(error, "; a LAN that is up makes sockets below /run, /tmp and $XDG_RUNTIME_DIR alone: choose one there, or write "
+			"the forward into the LAN's "
 			       "configuration and type hospes restart", sizeof(error) - strlen(error) - 1);
 	if (r == -EADDRINUSE || r == -EEXIST)
 		control_fail(call, "Exists", json_pack("{ss ss}", "what", listen, "message", error));

@@ -8,7 +8,8 @@ static json_t *drops_json(const struct port *p)
 
 	for (int why = DROP_NONE + 1; why < DROP_COUNT; why++)
 		if (p->drops[why])
-			json_array_append_new(drops, json_pack("{ss ss sI}", "reason", drop_name((enum drop)why), "text", drop_text((enum drop)why),
+			json_array_append_new(drops, json_pack("{ss ss sI}", "reason", drop_name((enum drop)why), "text",
+				drop_text((enum drop)why),
 							       "frames", (json_int_t)p->drops[why]));
 	return drops;
 }
@@ -66,7 +67,8 @@ static json_t *guest_json(const struct guest *g)
 	return json_pack("{ss? ss ss sb so so ss? so}", "name", *g->name ? g->name : NULL, "mac", mac_format(g->mac, mac),
 			 "state", g->port_id ? "attached" : "away", "registered", g->registered,
 			 "port", g->port_id ? json_integer(g->port_id) : json_null(), "addresses", addresses_json(g),
-			 "lease", lease ? addr_format(lease->addr, leased) : NULL, "lease_until", lease ? json_integer(lease->until) : json_null());
+			 "lease", lease ? addr_format(lease->addr, leased) : NULL, "lease_until", lease ? json_integer(lease->until)
+				: json_null());
 }
 
 void control_list(void *owner, struct varlink_call *call, _unused_ const json_t *parameters)

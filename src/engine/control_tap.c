@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* AttachTap: a tap device of some namespace becomes a port, with a guest and its lease made at once. It leaves when the caller's connection closes. */
+/*
+ * AttachTap: a tap device of some namespace becomes a port, with a guest and its lease made at once. It leaves when the caller's connection
+ * closes.
+ */
 #include "engine/control_private.h"
 
 #include <errno.h>
@@ -128,10 +131,12 @@ static void tap_fail(struct varlink_call *call, int error, const char *name)
 
 	if (error == -EBUSY || error == -EEXIST) {
 		snprintf(message, sizeof(message), error == -EBUSY ? "guest %s is attached already; give this one another name"
-								   : "the name %s, or the MAC that belongs to it, is another guest's", name);
+								   : "the name %s, or the MAC that belongs to it, is another guest's",
+									name);
 		control_fail(call, "Exists", json_pack("{ss ss}", "what", name, "message", message));
 	} else if (error == -EINVAL) {
-		snprintf(message, sizeof(message), "1 to 63 of a-z, 0-9 and \"-\", not first or last a \"-\", and no name that means the host");
+		snprintf(message, sizeof(message),
+			"1 to 63 of a-z, 0-9 and \"-\", not first or last a \"-\", and no name that means the host");
 		control_fail(call, "Invalid", json_pack("{ss ss}", "what", name, "message", message));
 	} else {
 		control_fail_errno(call, "guests or leases", error, strerror(-error));
@@ -142,7 +147,8 @@ static void tap_fail_descriptor(struct varlink_call *call, int error)
 {
 	if (error == -EINVAL)
 		control_fail(call, "Invalid", json_pack("{ss ss}", "what", "descriptor", "message",
-							"the call must bring the descriptor of a tap made with IFF_TAP | IFF_NO_PI | IFF_VNET_HDR"));
+							"the call must bring the descriptor of a tap made with IFF_TAP | IFF_NO_PI | "
+								"IFF_VNET_HDR"));
 	else
 		control_fail_errno(call, "tap", error, strerror(-error));
 }

@@ -40,7 +40,8 @@ struct engine {
 
 static struct reload_parts reload_parts(struct engine *e)
 {
-	return (struct reload_parts){ .plan = &e->plan, .forwards = gateway_forwards(e->gateway), .registry = e->registry, .guests = e->guests };
+	return (struct reload_parts){ .plan = &e->plan, .forwards = gateway_forwards(e->gateway), .registry = e->registry,
+		.guests = e->guests };
 }
 
 static int engine_load(struct engine *e, struct lan_config **out, char *error, size_t size)
@@ -69,7 +70,8 @@ static int control_wants_reload(void *owner, json_t *changes, char *error)
 	/* The rest of the old one stays in force until a restart, and the next reload says so again. */
 	config->fabric = e->config->fabric;
 	memcpy(config->domain, e->config->domain, sizeof(config->domain));
-	config->has_net4 = e->config->has_net4, config->no_ip4 = e->config->no_ip4, config->net4 = e->config->net4, config->bits4 = e->config->bits4;
+	config->has_net4 = e->config->has_net4, config->no_ip4 = e->config->no_ip4, config->net4 = e->config->net4,
+		config->bits4 = e->config->bits4;
 	config->has_net6 = e->config->has_net6, config->no_ip6 = e->config->no_ip6, config->net6 = e->config->net6;
 	config->mtu = e->config->mtu, config->flow_max = e->config->flow_max;
 	lan_config_free(e->config);

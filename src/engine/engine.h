@@ -2,7 +2,8 @@
 /*
  * A user LAN that is up: switch, gateway, ports, sockets and control, tied together.
  *
- * Only here do the parts meet; each knows what it borrows and no more. They are made in the order in which they need each other, and go in the opposite one.
+ * Only here do the parts meet; each knows what it borrows and no more. They are made in the order in which they need each other, and go in
+ * the opposite one.
  */
 #pragma once
 #include "io/loop.h"
@@ -28,7 +29,8 @@ struct engine_params {
  * @out:    the engine
  * @params: copied where it is kept; the loop is borrowed
  * @config: owned by the engine, whether this succeeds or not
- * Return: 0, or negative errno after a message: -EBUSY if the LAN is up already. Forwards and guests of the configuration that cannot be had fail it too (-EINVAL).
+ * Return: 0, or negative errno after a message: -EBUSY if the LAN is up already. Forwards and guests of the configuration that cannot be
+ * had fail it too (-EINVAL).
  */
 int engine_new(struct engine **out, const struct engine_params *params, struct lan_config *config);
 

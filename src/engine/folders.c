@@ -32,7 +32,8 @@ int folders_init(struct folders *f, const char *runtime, const char *state, cons
 	_cleanup_(freep) char *link = realpath(resolv_conf, NULL);
 
 	*f = (struct folders){
-		.runtime = strdup(runtime), .runtime_above = folder_above(runtime), .state = strdup(state), .config = folder_above(config_path),
+		.runtime = strdup(runtime), .runtime_above = folder_above(runtime), .state = strdup(state),
+			.config = folder_above(config_path),
 		.config_own = paths_config(), .resolv_conf = strdup(resolv_conf), .resolv_folder = folder_above(resolv_conf),
 		.resolv_link = folder_above(link),
 	};

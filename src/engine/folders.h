@@ -7,9 +7,9 @@
  *	configuration       /etc/hospes and the user's own, to reload
  *	resolv.conf         /etc, and where its link leads (/run)
  *	/proc/sys, /usr     what the kernel allows (ports, ping sockets); time zones, character sets
- *	sockets             of forwards: below /run, /tmp and $XDG_RUNTIME_DIR, where such things live, and in the folders of those that stand in the
- *	                    configuration when the LAN comes up. Who may make a socket in a folder must be able to remove files there, so it is not
- *	                    allowed everywhere.
+ *	sockets             of forwards: below /run, /tmp and $XDG_RUNTIME_DIR, where such things live, and in the folders of those that
+ *	                    stand in the configuration when the LAN comes up. Who may make a socket in a folder must be able to remove
+ *	                    files there, so it is not allowed everywhere.
  */
 #pragma once
 #include "io/sandbox.h"

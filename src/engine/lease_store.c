@@ -34,7 +34,8 @@ static void lease_store_save(struct lease_store *s)
 		return;
 	r = leases_save(s->guests, s->path);
 	if (r < 0 && !s->failed)
-		log_error("cannot save the leases to %s: %s; %s. They stay in memory, and saving is tried again when the next one changes", s->path,
+		log_error("cannot save the leases to %s: %s; %s. They stay in memory, and saving is tried again when the next one "
+			"changes", s->path,
 			  strerror(-r), remedy(r));
 	if (r == 0 && s->failed)
 		log_info("leases are saved to %s again", s->path);

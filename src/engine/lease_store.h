@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* The leases of a LAN and the file that outlives it: loaded once, saved a second after a change (so that a burst of them is one write) and at the end. */
+/*
+ * The leases of a LAN and the file that outlives it: loaded once, saved a second after a change (so that a burst of them is one write) and
+ * at the end.
+ */
 #pragma once
 #include <stdbool.h>
 #include "io/loop.h"

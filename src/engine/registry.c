@@ -88,7 +88,8 @@ static int complete(const struct registry *r, struct registration *want, char *e
 		return -ENOSPC;
 	}
 	if (!guest_name_valid(want->name)) {
-		snprintf(error, REGISTRY_ERROR, "\"%s\" is no valid name: 1 to 63 of a-z, 0-9 and \"-\", not first or last a \"-\"", want->name);
+		snprintf(error, REGISTRY_ERROR, "\"%s\" is no valid name: 1 to 63 of a-z, 0-9 and \"-\", not first or last a \"-\"",
+			want->name);
 		return -EINVAL;
 	}
 	for (char *c = want->name; *c; c++)
@@ -110,7 +111,8 @@ static int check_conflict(const struct registry *r, const struct registration *w
 	char mac[MAC_TEXT_SIZE];
 
 	if (named && named->name_origin == NAME_REGISTERED && !mac_equal(named->mac, want->mac)) {
-		snprintf(error, REGISTRY_ERROR, "the name %s belongs to the guest with the MAC %s", want->name, mac_format(named->mac, mac));
+		snprintf(error, REGISTRY_ERROR, "the name %s belongs to the guest with the MAC %s", want->name,
+			mac_format(named->mac, mac));
 		return -EEXIST;
 	}
 	if (old && strcmp(old->name, want->name)) {
@@ -118,12 +120,13 @@ static int check_conflict(const struct registry *r, const struct registration *w
 		return -EEXIST;
 	}
 	if (want->pid && old && old->pid != want->pid && registry_alive(old)) {
-		snprintf(error, REGISTRY_ERROR, "guest %s runs already, as process %d; give this one another name", want->name, (int)old->pid);
+		snprintf(error, REGISTRY_ERROR, "guest %s runs already, as process %d; give this one another name", want->name,
+			(int)old->pid);
 		return -EEXIST;
 	}
 	if (want->pid && known && known->port_id && (!old || old->pid != want->pid)) {
-		snprintf(error, REGISTRY_ERROR, "a guest with the MAC of %s (%s) is attached already; give this one another name", want->name,
-			 mac_format(want->mac, mac));
+		snprintf(error, REGISTRY_ERROR, "a guest with the MAC of %s (%s) is attached already; give this one another name",
+			want->name, mac_format(want->mac, mac));
 		return -EEXIST;
 	}
 	return 0;
@@ -179,13 +182,15 @@ static int apply(struct registry *r, const struct registration *want, struct gue
 	}
 	result = was ? 0 : switch_register(r->parts.sw, want->mac, NULL);
 	if (result < 0) {
-		snprintf(error, REGISTRY_ERROR, result == -EEXIST ? "the MAC is the gateway's or another port's" : "the switch has no room for another MAC");
+		snprintf(error, REGISTRY_ERROR, result == -EEXIST ? "the MAC is the gateway's or another port's"
+			: "the switch has no room for another MAC");
 		return result;
 	}
 	guest->registered = true;
 	result = guests_set_name(r->parts.guests, guest, want->name, NAME_REGISTERED);
 	if (result < 0) {
-		snprintf(error, REGISTRY_ERROR, result == -EEXIST ? "the name %s belongs to another guest" : "the name %s means the host; choose another",
+		snprintf(error, REGISTRY_ERROR, result == -EEXIST ? "the name %s belongs to another guest"
+			: "the name %s means the host; choose another",
 			 want->name);
 		if (!was)
 			release(r, guest);

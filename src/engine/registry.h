@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Guests that somebody registered: `hospes run`, AttachTap and [Guest] of the configuration. A registered guest has a name and a MAC that nobody else may use; here is also
- * kept who runs it and whom `hospes ssh` logs in as.
+ * Guests that somebody registered: `hospes run`, AttachTap and [Guest] of the configuration. A registered guest has a name and a MAC that
+ * nobody else may use; here is also kept who runs it and whom `hospes ssh` logs in as.
  */
 #pragma once
 #include "base/list.h"
@@ -39,7 +39,10 @@ struct registry *registry_free(struct registry *r);
  * Return: 0; -EEXIST (the name or MAC is another guest's, or that guest runs); -EINVAL (no valid name or MAC); -ENOSPC.
  */
 int registry_add(struct registry *r, const struct registration *want, struct guest **out, char error[static REGISTRY_ERROR], usec_t now);
-/** registry_remove() - forget it; a guest that is attached or leased keeps its place in the table of guests, as one that nobody registered. Return: 0 or -ENOENT. */
+/**
+ * registry_remove() - forget it; a guest that is attached or leased keeps its place in the table of guests, as one that nobody registered.
+ * Return: 0 or -ENOENT.
+ */
 int registry_remove(struct registry *r, const char *name);
 
 /** registry_free_name() - "guest-N" that nobody has. Return: false if there is none. */

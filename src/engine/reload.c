@@ -90,7 +90,8 @@ static const struct guest_config *guest_of(const struct lan_config *c, const cha
 	return NULL;
 }
 
-static bool add_guest(const struct reload_parts *p, const struct guest_config *g, const char *what, const struct reload_report *report, usec_t now)
+static bool add_guest(const struct reload_parts *p, const struct guest_config *g, const char *what, const struct reload_report *report,
+	usec_t now)
 {
 	struct registration want = { .mac = g->mac };
 	char error[REGISTRY_ERROR], ip4[ADDR_TEXT_SIZE];
@@ -102,7 +103,8 @@ static bool add_guest(const struct reload_parts *p, const struct guest_config *g
 		return false;
 	}
 	if (guests_set_fixed4(p->guests, guest, g->ip4) < 0) {
-		say(report, "guest %s %s, but NOT its address %s: it is promised to another guest", g->name, what, addr_format(g->ip4, ip4));
+		say(report, "guest %s %s, but NOT its address %s: it is promised to another guest", g->name, what, addr_format(g->ip4,
+			ip4));
 		return false;
 	}
 	say(report, "guest %s %s", g->name, what);
@@ -147,12 +149,14 @@ static const char *host_access_text(enum host_access a)
 	return "?";
 }
 
-static void reload_plan(struct lan_plan *plan, const struct lan_config *from, const struct lan_config *to, const struct reload_report *report)
+static void reload_plan(struct lan_plan *plan, const struct lan_config *from, const struct lan_config *to,
+	const struct reload_report *report)
 {
 	const struct { const char *key; bool differs; } fixed[] = {
 		{ "Fabric", from->fabric != to->fabric },
 		{ "Domain", strcmp(from->domain, to->domain) },
-		{ "IPv4", from->has_net4 != to->has_net4 || from->no_ip4 != to->no_ip4 || !addr_equal(from->net4, to->net4) || from->bits4 != to->bits4 },
+		{ "IPv4", from->has_net4 != to->has_net4 || from->no_ip4 != to->no_ip4 || !addr_equal(from->net4, to->net4) ||
+			from->bits4 != to->bits4 },
 		{ "IPv6", from->has_net6 != to->has_net6 || from->no_ip6 != to->no_ip6 || !addr_equal(from->net6, to->net6) },
 		{ "MTU", from->mtu != to->mtu },
 		{ "Flows", from->flow_max != to->flow_max },
@@ -168,14 +172,16 @@ static void reload_plan(struct lan_plan *plan, const struct lan_config *from, co
 	}
 	if (from->keepalive_seconds != to->keepalive_seconds) {
 		plan->keepalive_seconds = to->keepalive_seconds;
-		say(report, "connections are probed when quiet for %u seconds, each from its next packet on", (unsigned int)to->keepalive_seconds);
+		say(report, "connections are probed when quiet for %u seconds, each from its next packet on",
+			(unsigned int)to->keepalive_seconds);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		if (fixed[i].differs)
 			say(report, "%s cannot change while the LAN is up: hospes restart %s applies it", fixed[i].key, to->name);
 }
 
-size_t reload_apply(const struct reload_parts *parts, const struct lan_config *from, const struct lan_config *to, const struct reload_report *report,
+size_t reload_apply(const struct reload_parts *parts, const struct lan_config *from, const struct lan_config *to,
+	const struct reload_report *report,
 		    usec_t now)
 {
 	size_t failed = reload_guests(parts, from, to, report, now);

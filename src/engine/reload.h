@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A configuration that has changed, applied while the LAN is up: forwards, guests, what guests may reach, the time of leases. What cannot change while guests have it
- * (addresses, MTU, domain, size of the flow table) is named. Forwards and guests that verbs added stay.
+ * A configuration that has changed, applied while the LAN is up: forwards, guests, what guests may reach, the time of leases. What cannot
+ * change while guests have it (addresses, MTU, domain, size of the flow table) is named. Forwards and guests that verbs added stay.
  */
 #pragma once
 #include "engine/registry.h"
@@ -28,5 +28,6 @@ struct reload_report {
  * A forward or guest that cannot be had is said too, and the rest is done.
  * Return: how many things could not be done.
  */
-size_t reload_apply(const struct reload_parts *parts, const struct lan_config *from, const struct lan_config *to, const struct reload_report *report,
+size_t reload_apply(const struct reload_parts *parts, const struct lan_config *from, const struct lan_config *to,
+	const struct reload_report *report,
 		    usec_t now);

@@ -159,7 +159,8 @@ static int clear_path(const struct sockaddr_un *sa, int type)
 	}
 	live = probe(sa, type);
 	if (live > 0) {
-		log_error("another program serves the socket %s, and is not the daemon of this LAN: end it (ss -xlp | grep %s shows it), or give --runtime "
+		log_error("another program serves the socket %s, and is not the daemon of this LAN: end it (ss -xlp | grep %s shows it), "
+			"or give --runtime "
 			  "another folder", sa->sun_path, sa->sun_path);
 		return -EADDRINUSE;
 	}
@@ -191,7 +192,8 @@ int runtime_socket(struct runtime *r, const char *name, int type)
 	if (!path)
 		return -ENOMEM;
 	if (strlen(path) >= sizeof(sa.sun_path)) {
-		log_error("the path %s has %zu bytes, and a unix socket's may have %zu: set XDG_RUNTIME_DIR to a shorter folder, or give one with --runtime",
+		log_error("the path %s has %zu bytes, and a unix socket's may have %zu: set XDG_RUNTIME_DIR to a shorter folder, or give "
+			"one with --runtime",
 			  path, strlen(path), sizeof(sa.sun_path) - 1);
 		return -ENAMETOOLONG;
 	}

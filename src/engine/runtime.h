@@ -24,7 +24,8 @@ DEFINE_CLEANUP(runtime)
  * runtime_socket() - a bound, non-blocking unix socket, for this user alone
  * @name: its file
  * @type: SOCK_STREAM (listening) or SOCK_DGRAM
- * Return: a descriptor, or negative errno after a message: -EADDRINUSE if somebody serves there, -EEXIST if there is something else, -ENAMETOOLONG.
+ * Return: a descriptor, or negative errno after a message: -EADDRINUSE if somebody serves there, -EEXIST if there is something else,
+ * -ENAMETOOLONG.
  */
 int runtime_socket(struct runtime *r, const char *name, int type);
 

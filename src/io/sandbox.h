@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * The walls around a process that reads hostile packets: no new privileges, no capabilities, the files that it needs (Landlock), the system calls that it needs (seccomp).
+ * The walls around a process that reads hostile packets: no new privileges, no capabilities, the files that it needs (Landlock), the system
+ * calls that it needs (seccomp).
  *
- * What is not on the list of calls gets EPERM, so that a C library that tries something newer first falls back and no LAN goes down for it; what only an attacker
- * would call (starting programs, tracing, mounting, loading code into the kernel) ends the process. Both are reported to the kernel's audit log where it is on.
+ * What is not on the list of calls gets EPERM, so that a C library that tries something newer first falls back and no LAN goes down for it;
+ * what only an attacker would call (starting programs, tracing, mounting, loading code into the kernel) ends the process. Both are reported
+ * to the kernel's audit log where it is on.
  *
- * HOSPES_SANDBOX=off in the environment leaves out Landlock and seccomp, for debuggers and the like. Builds with a sanitizer leave seccomp out, and
- * let everything be read, by themselves.
+ * HOSPES_SANDBOX=off in the environment leaves out Landlock and seccomp, for debuggers and the like. Builds with a sanitizer leave seccomp
+ * out, and let everything be read, by themselves.
  */
 #pragma once
 #include <stddef.h>

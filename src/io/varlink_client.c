@@ -101,7 +101,9 @@ static int send_all(int socket, const char *data, size_t size, int fd, usec_t de
 	return 0;
 }
 
-/* Look at what is there, then take only what belongs to the message. Return: 1 when it is whole, 0 when more is to come, or negative errno. */
+/*
+ * Look at what is there, then take only what belongs to the message. Return: 1 when it is whole, 0 when more is to come, or negative errno.
+ */
 static int receive_some(int socket, char *into, size_t room, size_t *used)
 {
 	ssize_t n = recv(socket, into + *used, room - *used, MSG_PEEK | MSG_DONTWAIT);

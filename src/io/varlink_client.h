@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The calling side of Varlink, for programs that may wait. A connection is a plain descriptor: no byte beyond an answer is ever taken from it, so that after an
- * upgrade it carries the other protocol from its first byte.
+ * The calling side of Varlink, for programs that may wait. A connection is a plain descriptor: no byte beyond an answer is ever taken from
+ * it, so that after an upgrade it carries the other protocol from its first byte.
  */
 #pragma once
 #include <jansson.h>
@@ -31,7 +31,7 @@ int varlink_connect(const char *path, usec_t timeout);
  * @call:   what to call; its parameters are gone afterwards, however it went
  * @reply:  the parameters of the answer, of an error too, an object; json_decref() them. NULL: not wanted
  * @error:  the error's name, "" if it is none
- * Return: 0; VARLINK_ERROR; or negative errno: -ETIMEDOUT, -ECONNRESET (the other side went), -EPROTO (it does not speak Varlink), -EMSGSIZE.
- * After a negative return the connection is of no more use.
+ * Return: 0; VARLINK_ERROR; or negative errno: -ETIMEDOUT, -ECONNRESET (the other side went), -EPROTO (it does not speak Varlink),
+ * -EMSGSIZE. After a negative return the connection is of no more use.
  */
 int varlink_call(int socket, const struct varlink_request *call, json_t **reply, char error[static VARLINK_ERROR_SIZE]);

@@ -61,7 +61,8 @@ static const char *wrong_parameter(const struct varlink_param *params, json_t *g
 
 static void get_info(const struct varlink_service *s, struct varlink_call *call)
 {
-	varlink_reply(call, json_pack("{ss ss ss ss s[ss]}", "vendor", s->vendor, "product", s->product, "version", s->version, "url", s->url,
+	varlink_reply(call, json_pack("{ss ss ss ss s[ss]}", "vendor", s->vendor, "product", s->product, "version", s->version, "url",
+		s->url,
 				      "interfaces", SERVICE, s->interface));
 }
 

@@ -2,14 +2,17 @@
 /*
  * The answering side of Varlink (varlink.org), in the loop.
  *
- * Methods are a table: a name, the parameters it takes, a handler. What is missing, of a wrong type, out of range or unknown is answered with
- * org.varlink.service.InvalidParameter before a handler sees it. org.varlink.service itself (GetInfo, GetInterfaceDescription) is answered here.
+ * Methods are a table: a name, the parameters it takes, a handler. What is missing, of a wrong type, out of range or unknown is answered
+ * with org.varlink.service.InvalidParameter before a handler sees it. org.varlink.service itself (GetInfo, GetInterfaceDescription) is
+ * answered here.
  *
- * A handler answers its call exactly once, at once or later: varlink_reply(), varlink_fail(), varlink_invalid() or varlink_upgrade(). Until then no further call of that
- * connection is looked at, and what was answered has to leave first, so that what is kept for a client stays bounded. A call is gone once it was answered, or when
- * its client goes: who answers later, or has made something that is to last as long as the connection, hangs a struct varlink_hangup on it.
+ * A handler answers its call exactly once, at once or later: varlink_reply(), varlink_fail(), varlink_invalid() or varlink_upgrade(). Until
+ * then no further call of that connection is looked at, and what was answered has to leave first, so that what is kept for a client stays
+ * bounded. A call is gone once it was answered, or when its client goes: who answers later, or has made something that is to last as long
+ * as the connection, hangs a struct varlink_hangup on it.
  *
- * Bounds: 64 connections; calls of 64 KiB; 4 descriptors that wait for their call; 16 calls of a connection a turn. A client of another user (but root) is refused.
+ * Bounds: 64 connections; calls of 64 KiB; 4 descriptors that wait for their call; 16 calls of a connection a turn. A client of another
+ * user (but root) is refused.
  *
  * A connection:
  *
@@ -79,19 +82,28 @@ void varlink_fail(struct varlink_call *call, const char *error, json_t *paramete
 /** varlink_invalid() - answer that a parameter is wrong */
 void varlink_invalid(struct varlink_call *call, const char *parameter);
 /**
- * varlink_upgrade() - answer a call with "upgrade", and let go of the connection: it belongs to whoever has duplicated varlink_call_socket(), which is not shut down
+ * varlink_upgrade() - answer a call with "upgrade", and let go of the connection: it belongs to whoever has duplicated
+ * varlink_call_socket(), which is not shut down
  * Return: 0, or negative errno if the answer could not be sent: the client has gone.
  */
 int varlink_upgrade(struct varlink_call *call, json_t *parameters);
 
 /** varlink_call_socket() - the connection's descriptor, which stays the server's */
 int varlink_call_socket(const struct varlink_call *call);
-/** varlink_call_take_fd() - a descriptor that came with the call. Return: the caller's from now on; -1 if there is none. Those not taken are closed. */
+/**
+ * varlink_call_take_fd() - a descriptor that came with the call. Return: the caller's from now on; -1 if there is none. Those not taken are
+ * closed.
+ */
 int varlink_call_take_fd(struct varlink_call *call);
 /** varlink_call_pid() - the process that called; 0 if not known */
 int32_t varlink_call_pid(const struct varlink_call *call);
 
-/** varlink_hang_on() - let @gone be called, once, when the call's connection has closed (not after an upgrade); @h is in no list any more then */
+/**
+ * varlink_hang_on() - let @gone be called, once, when the call's connection has closed (not after an upgrade); @h is in no list any more
+ * then
+ */
 void varlink_hang_on(struct varlink_call *call, struct varlink_hangup *h, void (*gone)(struct varlink_hangup *h));
-/** varlink_hang_off() - it need not be called any more. Harmless on one that was called; not on one that never hung: list_init() its node. */
+/**
+ * varlink_hang_off() - it need not be called any more. Harmless on one that was called; not on one that never hung: list_init() its node.
+ */
 void varlink_hang_off(struct varlink_hangup *h);

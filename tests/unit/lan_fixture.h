@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A whole LAN in the test's own process: engine, loop and folders of its own; a client of its control socket; and a guest on its stream socket, played by hand.
+ * A whole LAN in the test's own process: engine, loop and folders of its own; a client of its control socket; and a guest on its stream
+ * socket, played by hand.
  */
 #pragma once
 #include "unit.h"
@@ -104,7 +105,8 @@ static inline int lan_connect_to(struct lan *l, const char *name)
 static inline void lan_say(int fd, const char *method, const char *parameters, bool upgrade)
 {
 	char text[2048];
-	int size = snprintf(text, sizeof(text), "{\"method\":\"org.hospes.Lan.%s\",\"parameters\":%s%s}", method, *parameters ? parameters : "{}",
+	int size = snprintf(text, sizeof(text), "{\"method\":\"org.hospes.Lan.%s\",\"parameters\":%s%s}", method, *parameters ? parameters
+		: "{}",
 			    upgrade ? ",\"upgrade\":true" : "");
 
 	assert_int_equal(send(fd, text, (size_t)size + 1, MSG_NOSIGNAL), size + 1);
@@ -219,7 +221,8 @@ static inline void guest_answer_syn(int fd, const uint8_t *syn, uint8_t flags)
 	sum = sum_fold(sum_bytes(0, frame + 14, 20));
 	memcpy(frame + 24, &sum, 2);
 	sum = sum_fold(sum_bytes(sum_pseudo(0, addr_of4((struct ip4){{ frame[26], frame[27], frame[28], frame[29] }}),
-					    addr_of4((struct ip4){{ frame[30], frame[31], frame[32], frame[33] }}), 6, (uint32_t)size), frame + 34, size));
+					    addr_of4((struct ip4){{ frame[30], frame[31], frame[32], frame[33] }}), 6, (uint32_t)size),
+						frame + 34, size));
 	memcpy(frame + 50, &sum, 2);
 	guest_send(fd, frame, 34 + size);
 }

@@ -150,7 +150,8 @@ static void test_path_too_long(void **state)
 	char longer[256];
 	struct hush h;
 	struct engine *engine = NULL;
-	struct engine_params params = { .loop = l->loop, .plan = &l->plan, .machine_id = "1", .runtime = longer, .state = l->state, .resolv_conf = "/x" };
+	struct engine_params params = { .loop = l->loop, .plan = &l->plan, .machine_id = "1", .runtime = longer, .state = l->state,
+		.resolv_conf = "/x" };
 	struct lan_config *config;
 	char error[1024];
 
@@ -338,8 +339,10 @@ static void test_routes_are_read(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_everything_is_private_and_goes), TEST(test_second_daemon_is_told_who_has_it), TEST(test_stale_sockets_are_replaced),
-		TEST(test_live_sockets_of_others_are_left), TEST(test_files_in_the_way_are_left), TEST(test_path_too_long), TEST(test_reload),
+		TEST(test_everything_is_private_and_goes), TEST(test_second_daemon_is_told_who_has_it),
+			TEST(test_stale_sockets_are_replaced),
+		TEST(test_live_sockets_of_others_are_left), TEST(test_files_in_the_way_are_left), TEST(test_path_too_long),
+			TEST(test_reload),
 		TEST(test_reload_leaves_what_verbs_made), TEST(test_reload_of_a_wrong_file_changes_nothing),
 		TEST(test_a_forward_that_cannot_be_had_keeps_the_lan_down), TEST(test_down_answers_when_all_is_gone),
 		TEST(test_leases_that_cannot_be_saved), TEST(test_routes_are_read),

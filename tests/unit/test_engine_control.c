@@ -50,7 +50,8 @@ static void test_interface_is_served(void **state)
 {
 	static const char *const methods[] = { "Status", "List", "Register", "Unregister", "Resolve", "Connect", "AttachTap", "AddForward",
 					       "RemoveForward", "ListForwards", "Reload", "Down" };
-	static const char call[] = "{\"method\":\"org.varlink.service.GetInterfaceDescription\",\"parameters\":{\"interface\":\"org.hospes.Lan\"}}";
+	static const char call[] = "{\"method\":\"org.varlink.service.GetInterfaceDescription\","
+				   "\"parameters\":{\"interface\":\"org.hospes.Lan\"}}";
 	struct lan *l = *state;
 	int fd = lan_connect_to(l, "control");
 	const char *text;

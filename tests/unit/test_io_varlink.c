@@ -222,8 +222,10 @@ static void test_refuses_wrong_parameters(void **state)
 		{ "{\"method\":\"a.b.Later\",\"upgrade\":true}", INVALID("upgrade") },
 		{ "{\"method\":7}", INVALID("method") },
 		{ "{}", INVALID("method") },
-		{ "{\"method\":\"a.b.None\"}", "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":\"a.b.None\"}}" },
-		{ "{\"method\":\"c.d.Echo\"}", "{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{\"interface\":\"c.d\"}}" },
+		{ "{\"method\":\"a.b.None\"}",
+			"{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":\"a.b.None\"}}" },
+		{ "{\"method\":\"c.d.Echo\"}",
+			"{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{\"interface\":\"c.d\"}}" },
 		{ "{\"method\":\"Echo\"}", "{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{\"interface\":\"\"}}" },
 		{ "{\"method\":\"\"}", "{\"error\":\"org.varlink.service.InterfaceNotFound\",\"parameters\":{\"interface\":\"\"}}" },
 	};
@@ -428,7 +430,8 @@ static void test_upgrade_hands_over_the_connection(void **state)
 static void test_garbage_ends_the_connection(void **state)
 {
 	static const char *const garbage[] = {
-		"", "x", "[]", "7", "{", "{\"method\":\"a.b.Later\"}}", "{\"method\":1,\"method\":2}", "{\"a\":\"\xff\"}", "{\"a\":\"\\u0000\"}",
+		"", "x", "[]", "7", "{", "{\"method\":\"a.b.Later\"}}", "{\"method\":1,\"method\":2}", "{\"a\":\"\xff\"}",
+			"{\"a\":\"\\u0000\"}",
 		"{\"a\":[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]}",
 	};
 	struct fixture *f = *state;
@@ -535,7 +538,8 @@ static void test_one_connection_too_many(void **state)
 
 static void test_random_bytes(void **state)
 {
-	static const char *const words[] = { "{", "}", "\"method\"", ":", "\"a.b.Echo\"", ",", "\"parameters\"", "\"text\"", "\"x\"", "[", "]", "1",
+	static const char *const words[] = { "{", "}", "\"method\"", ":", "\"a.b.Echo\"", ",", "\"parameters\"", "\"text\"", "\"x\"", "[",
+		"]", "1",
 					     "\"a.b.Later\"", "\"upgrade\"", "true", "\\", "\"" };
 	struct rng rng = { .state = 7 };
 	struct fixture *f = *state;
@@ -615,7 +619,8 @@ static int call_without_answer(int socket)
 static int call_upgrade(int socket)
 {
 	char error[VARLINK_ERROR_SIZE], byte = 0;
-	int r = varlink_call(socket, &(struct varlink_request){ .method = "a.b.Upgrade", .upgrade = true, .timeout = 5 * USEC_S }, NULL, error);
+	int r = varlink_call(socket, &(struct varlink_request){ .method = "a.b.Upgrade", .upgrade = true, .timeout = 5 * USEC_S }, NULL,
+		error);
 
 	/* The byte was sent right behind the answer. */
 	for (int i = 0; !r && i < 100 && recv(socket, &byte, 1, 0) != 1; i++)
@@ -679,8 +684,10 @@ int main(void)
 		TEST(test_answers), TEST(test_refuses_wrong_parameters), TEST(test_describes_itself), TEST(test_answers_later_and_in_order),
 		TEST(test_oneway_has_no_answer), TEST(test_hears_who_has_left_early), TEST(test_half_closed_client_is_answered),
 		TEST(test_hangup_is_told_once), TEST(test_client_goes_while_its_call_waits), TEST(test_hangup_is_told_when_the_server_goes),
-		TEST(test_takes_a_descriptor), TEST(test_closes_descriptors_that_nobody_takes), TEST(test_upgrade_hands_over_the_connection),
-		TEST(test_garbage_ends_the_connection), TEST(test_call_too_long), TEST(test_byte_by_byte), TEST(test_flood_by_one_who_never_reads),
+		TEST(test_takes_a_descriptor), TEST(test_closes_descriptors_that_nobody_takes),
+			TEST(test_upgrade_hands_over_the_connection),
+		TEST(test_garbage_ends_the_connection), TEST(test_call_too_long), TEST(test_byte_by_byte),
+			TEST(test_flood_by_one_who_never_reads),
 		TEST(test_one_turn_takes_its_share_only), TEST(test_one_connection_too_many), TEST(test_random_bytes),
 		TEST(test_client_calls), TEST(test_client_does_not_wait_forever), TEST(test_client_upgrades), TEST(test_connect_says_why),
 		TEST(test_listens),
