@@ -103,7 +103,7 @@ static void world_ready(void *owner, struct flow *f, uint32_t events)
 }
 
 /* Let ready sockets be served until guest @guest has @frames, or half a second has passed. */
-static void world_pump(struct world *w, int guest, size_t frames)
+_unused_ static void world_pump(struct world *w, int guest, size_t frames)
 {
 	struct pollfd p = { .fd = flow_epoll(w->flows), .events = POLLIN };
 

@@ -45,17 +45,21 @@ static void shell(const char *format, ...)
  */
 static pid_t netns_enter(void)
 {
-	char map[64];
 	int ready[2];
 	pid_t router;
 	char c;
 
-	snprintf(map, sizeof(map), "0 %u 1", geteuid());
 	if (geteuid() == 0) {
 		assert_int_equal(unshare(CLONE_NEWNET), 0);
 	} else {
+		char map[2][64];
+
+		snprintf(map[0], sizeof(map[0]), "0 %u 1", geteuid());
+		snprintf(map[1], sizeof(map[1]), "0 %u 1", getegid());
 		assert_int_equal(unshare(CLONE_NEWUSER | CLONE_NEWNET), 0);
-		write_file("/proc/self/uid_map", map);
+		write_file("/proc/self/setgroups", "deny");
+		write_file("/proc/self/uid_map", map[0]);
+		write_file("/proc/self/gid_map", map[1]);
 	}
 	assert_int_equal(pipe(ready), 0);
 	router = fork();

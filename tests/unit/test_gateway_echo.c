@@ -7,11 +7,21 @@
 #define FAR4 "203.0.113.9"
 #define FAR6 "2001:db8:2::9"
 
-static void permit(bool on) { write_file("/proc/sys/net/ipv4/ping_group_range", on ? "0 0" : "1 0"); }
+static void permit(void) { write_file("/proc/sys/net/ipv4/ping_group_range", "0 0"); }
+
+/* Return: false where the namespace has only one group, so that none can be named to which it does not apply. */
+static bool forbid(void)
+{
+	int fd = open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY);
+	bool done = write(fd, "1 0", 3) == 3;
+
+	close(fd);
+	return done;
+}
 
 static int setup(void **state)
 {
-	permit(true);
+	permit();
 	*state = world_new(HOST_ACCESS_LAN, 16);
 	return 0;
 }
@@ -62,7 +72,7 @@ static void test_gateway(void **state)
 	addr_t own[] = { w->plan.gateway4, w->plan.dns4, w->plan.gateway6, w->plan.dns6 };
 	size_t at = 0;
 
-	permit(false);
+	forbid();
 	w->plan.host_access = HOST_ACCESS_NONE;
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
 		assert_int_equal(guest_ping(w, 0, 77, i, own[i], 1, "payload", 7, false), DROP_NONE);
@@ -78,7 +88,8 @@ static void test_not_permitted(void **state)
 	struct world *w = *state;
 	size_t at = 0;
 
-	permit(false);
+	if (!forbid())
+		skip();
 	assert_int_equal(guest_ping(w, 0, 77, 1, a(FAR4), 64, "x", 1, false), DROP_NOT_PERMITTED);
 	expect_error(w, 0, &at, w->plan.gateway4, 3, 13, 0, a(FAR4), "\x8\0", 2);
 	assert_int_equal(guest_ping(w, 0, 77, 1, a(FAR6), 64, "x", 1, false), DROP_NOT_PERMITTED);
