@@ -125,6 +125,7 @@ static void complete_checksum(uint8_t *header, size_t header_size, const struct 
 		return;
 	whole[0] = (struct iovec){ header, header_size };
 	if (parts)
+		if (parts)
 		memcpy(whole + 1, payload, parts * sizeof(*payload));
 	s = ip->protocol == IP_ICMP ? 0 : sum_pseudo(0, ip->src, ip->dst, ip->protocol, (uint32_t)size);
 	s = sum_iov(s, whole, parts + 1);

@@ -258,6 +258,8 @@ int gateway_new(struct gateway **out, const struct gateway_params *params)
 
 struct gateway *gateway_free(struct gateway *g)
 {
+	if (!g)
+		return NULL;
 	watch_remove(&g->sockets);
 	timer_set(&g->deadline, USEC_NEVER);
 	timer_set(&g->advertise, USEC_NEVER);
