@@ -28,7 +28,7 @@
 
 struct options {
 	const char *lan, *config, *runtime, *state, *resolv_conf, *fault;
-	bool no_config, foreground, version;
+	bool no_config, foreground, version, no_peek_offset;
 	int ready;               /* -1: nobody waits */
 };
 
@@ -46,7 +46,7 @@ struct setup {
 static int usage(void)
 {
 	fputs("usage: hospesd [--lan NAME] [--config FILE | --no-config] [--runtime DIR] [--state DIR] [--resolv-conf FILE]\n"
-	      "               [--ready-fd N] [--foreground] [--fault TEXT] [--version]\n", stderr);
+	      "               [--ready-fd N] [--foreground] [--fault TEXT] [--no-peek-offset] [--version]\n", stderr);
 	return -EINVAL;
 }
 
@@ -71,7 +71,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 		{ "ready-fd", required_argument, NULL, 'R' },
 		{ "foreground", no_argument, NULL, 'f' },
 		{ "fault", required_argument, NULL, 'F' },
-		{ "version", no_argument, NULL, 'V' },
+		{ "version", no_argument, NULL, 'V' }, { "no-peek-offset", no_argument, NULL, 'P' },
 		{ 0 },
 	};
 	int option;
@@ -87,6 +87,7 @@ static int parse_options(struct options *o, int argc, char **argv)
 		case 'n': o->resolv_conf = optarg; break;
 		case 'f': o->foreground = true; break;
 		case 'F': o->fault = optarg; break;
+		case 'P': o->no_peek_offset = true; break;
 		case 'V': o->version = true; break;
 		case 'R':
 			if (parse_number(optarg, &o->ready) && fcntl(o->ready, F_SETFD, FD_CLOEXEC) == 0)
@@ -261,7 +262,7 @@ static int carry(struct setup *s, const struct options *o, int parent)
 	struct daemon d = { 0 };
 	struct engine_params params = {
 		.plan = &s->plan, .machine_id = s->machine_id, .config_path = s->config_path, .config_search = !o->config && !o->no_config,
-		.runtime = s->runtime, .state = s->state, .resolv_conf = s->resolv_conf, .fault = o->fault ? &s->fault : NULL,
+		.runtime = s->runtime, .state = s->state, .resolv_conf = s->resolv_conf, .fault = o->fault ? &s->fault : NULL, .no_peek_offset = o->no_peek_offset,
 	};
 	int r = loop_new(&d.loop);
 

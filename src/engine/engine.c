@@ -22,6 +22,7 @@ struct engine {
 	char *config_path, *machine_id;
 	bool config_search;
 	struct fault fault;
+	bool no_peek_offset;
 	bool down;
 
 	struct folders folders;
@@ -170,7 +171,7 @@ static int make_network(struct engine *e)
 	struct ports_params ports = { .loop = e->loop, .guests = e->guests, .plan = &e->plan };
 	struct registry_params registry = { .guests = e->guests, .lan = e->plan.name, .machine_id = e->machine_id };
 	struct gateway_params gateway = { .loop = e->loop, .guests = e->guests, .plan = &e->plan, .resolv_conf = e->folders.resolv_conf,
-					  .flow_max = e->config->flow_max, .leases_changed = leases_changed, .owner = e };
+					  .flow_max = e->config->flow_max, .no_peek_offset = e->no_peek_offset, .leases_changed = leases_changed, .owner = e };
 	int r = switch_new(&e->sw, PORTS_MAX);
 
 	if (r < 0)
@@ -264,6 +265,7 @@ int engine_new(struct engine **out, const struct engine_params *p, struct lan_co
 	e->config_search = p->config_search;
 	if (p->fault)
 		e->fault = *p->fault;
+	e->no_peek_offset = p->no_peek_offset;
 	e->machine_id = strdup(p->machine_id);
 	e->config_path = p->config_path ? strdup(p->config_path) : NULL;
 	r = e->machine_id && (e->config_path || !p->config_path) ? engine_up(e, p) : -ENOMEM;

@@ -22,6 +22,7 @@ struct engine_params {
 	const char *runtime, *state;    /* folders, absolute */
 	const char *resolv_conf;
 	const struct fault *fault;      /* for every guest's port; NULL: none */
+	bool no_peek_offset;            /* see struct gateway_params */
 };
 
 /**

@@ -89,6 +89,12 @@ def test_a_gibibyte_each_way(world, start, attach, address):
     assert daemon.drops().get("checksum", 0) == 0
 
 
+def test_each_way_on_a_kernel_without_peek_offset(world, start, attach):
+    """Before Linux 6.9 TCP has no SO_PEEK_OFF: bytes in flight are read again to get past them."""
+    daemon = start(arguments=["--no-peek-offset"])
+    both_ways(world, attach(daemon, "older"), World.SERVER4, GIB // 4)
+
+
 @pytest.mark.parametrize("address", [World.SERVER4, World.SERVER6])
 def test_a_gibibyte_each_way_with_one_percent_lost(world, start, attach, address):
     daemon = start(arguments=["--fault", "lose=1%,seed=3"])
