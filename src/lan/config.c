@@ -16,8 +16,8 @@
 #define BLANKS " \t\r\n\v\f"
 
 /*
- * libinih splits a line into key and value, but tells neither line numbers nor where a section begins. So the reader that it draws its lines from counts them, watches for
- * section headings, and takes comments and indentation away, which it would judge by its own rules.
+ * libinih splits a line into key and value, but tells neither line numbers nor where a section begins. So the reader that it draws its
+ * lines from counts them, watches for section headings, and takes comments and indentation away, which it would judge by its own rules.
  */
 struct reading {
 	struct config_draft draft;
@@ -70,13 +70,17 @@ static void finish_guest(struct reading *r)
 		refuse(r, r->section_line, "[Guest] has no Name; expected \"Name = web\", say");
 		return;
 	}
-	for (const struct guest_config *i = c->guests; i < c->guests + c->guest_count; i++) {
+	for (size_t n = 0; n < c->guest_count; n++) {
+		const struct guest_config *i = &c->guests[n];
+
 		if (!strcmp(i->name, g->name))
 			refuse(r, g->line, "guest %s is at line %u already; expected a name of its own", g->name, i->line);
 		else if (!mac_is_zero(g->mac) && mac_equal(i->mac, g->mac))
-			refuse(r, g->line, "guest %s has the MAC of guest %s at line %u; expected one of its own", g->name, i->name, i->line);
+			refuse(r, g->line, "guest %s has the MAC of guest %s at line %u; expected one of its own", g->name, i->name,
+			       i->line);
 		else if (!addr_is_any(g->ip4) && addr_equal(i->ip4, g->ip4))
-			refuse(r, g->line, "guest %s has the IPv4 address of guest %s at line %u; expected one of its own", g->name, i->name, i->line);
+			refuse(r, g->line, "guest %s has the IPv4 address of guest %s at line %u; expected one of its own", g->name,
+			       i->name, i->line);
 	}
 	bigger = r->failed ? NULL : grow(r, c->guests, c->guest_count, sizeof(*g));
 	if (!bigger)
@@ -99,11 +103,12 @@ static void finish_forward(struct reading *r)
 		refuse(r, r->section_line, "[Forward] %s", problem);
 		return;
 	}
-	for (const struct forward_rule *i = c->forwards; i < c->forwards + c->forward_count; i++) {
-		if (!forward_overlaps(i, &f))
+	for (size_t n = 0; n < c->forward_count; n++) {
+		if (!forward_overlaps(&c->forwards[n], &f))
 			continue;
-		forward_format(i, other, to);
-		refuse(r, r->section_line, "[Forward] Listen = %s: overlaps the forward of %s; expected another port or address", r->draft.listen, other);
+		forward_format(&c->forwards[n], other, to);
+		refuse(r, r->section_line, "[Forward] Listen = %s: overlaps the forward of %s; expected another port or address",
+		       r->draft.listen, other);
 	}
 	bigger = r->failed ? NULL : grow(r, c->forwards, c->forward_count, sizeof(f));
 	if (!bigger)
@@ -201,7 +206,9 @@ static char *read_line(char *into, int size, void *owner)
 static bool refuse_bridge(struct reading *r, const struct config_key *key, const char *value)
 {
 	if (!key->set)
-		refuse(r, r->line, "%s is a word of bridge LANs (Fabric = bridge), and this version carries only user LANs; take the line out", key->name);
+		refuse(r, r->line,
+		       "%s is a word of bridge LANs (Fabric = bridge), and this version carries only user LANs; take the line out",
+		       key->name);
 	else if (r->section == SECTION_LAN && !strcmp(key->name, "Fabric") && !strcasecmp(value, "bridge"))
 		refuse(r, r->line, "Fabric = bridge: this version carries only user LANs; expected Fabric = user");
 	return r->failed;
@@ -220,7 +227,8 @@ static int take_key(void *owner, const char *section_unused _unused_, const char
 	if (r->section == SECTION_NONE)
 		refuse(r, r->line, "%s stands before any section; expected [LAN], [Guest] or [Forward] first", name);
 	else if (number < 0)
-		refuse(r, r->line, "%s is no key of this section; expected one of %s", name, config_key_list(r->section, list, sizeof(list)));
+		refuse(r, r->line, "%s is no key of this section; expected one of %s", name,
+		       config_key_list(r->section, list, sizeof(list)));
 	else if (r->keys_seen & 1u << number)
 		refuse(r, r->line, "%s is there twice; expected one", name);
 	if (r->failed)
@@ -239,7 +247,8 @@ static int new_config(struct lan_config **out, const char *name, char *error, si
 	struct lan_config *c;
 
 	if (!lan_name_valid(name)) {
-		snprintf(error, error_size, "\"%.40s\" is no name for a LAN; expected 1 to 15 of a-z, 0-9 and \"-\", no \"-\" first or last", name);
+		snprintf(error, error_size,
+			 "\"%.40s\" is no name for a LAN; expected 1 to 15 of a-z, 0-9 and \"-\", no \"-\" first or last", name);
 		return -EINVAL;
 	}
 	c = calloc(1, sizeof(*c));
@@ -247,8 +256,10 @@ static int new_config(struct lan_config **out, const char *name, char *error, si
 		snprintf(error, error_size, "LAN %s: out of memory", name);
 		return -ENOMEM;
 	}
-	*c = (struct lan_config){ .fabric = FABRIC_USER, .domain = "hospes", .mtu = 1500, .lease_seconds = 86400, .host_access = HOST_ACCESS_LAN,
-				  .flow_max = 65536, .keepalive_seconds = 7200 };
+	*c = (struct lan_config){
+		.fabric = FABRIC_USER, .domain = "hospes", .mtu = 1500, .lease_seconds = 86400, .host_access = HOST_ACCESS_LAN,
+		.flow_max = 65536,
+	};
 	strcpy(c->name, name);
 	*out = c;
 	return 0;
@@ -328,7 +339,7 @@ static char *find_in(char *folder, const char *name)
 	_cleanup_(freep) char *owned = folder;
 	char *path;
 
-	if (!folder || asprintf(&path, "%s/%s.lan", folder, name) < 0)
+	if (!owned || asprintf(&path, "%s/%s.lan", owned, name) < 0)
 		return NULL;
 	if (!access(path, F_OK))
 		return path;

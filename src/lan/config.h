@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The configuration of a LAN: text (NAME.lan, INI) to model. Keys are a table; what is unknown, doubled or out of range is refused with file, line and what was
- * expected. A LAN with no file has the defaults.
+ * The configuration of a LAN: text (NAME.lan, INI) to model. Keys are a table; what is unknown, doubled or out of range is refused with
+ * file, line and what was expected. A LAN with no file has the defaults.
  */
 #pragma once
 #include <stdio.h>
@@ -54,17 +54,21 @@ DEFINE_CLEANUP(lan_config)
  */
 int lan_config_parse(struct lan_config **out, const char *name, FILE *text, const char *label, char *error, size_t error_size);
 
-/** lan_config_find() - the file of LAN @name: ~/.config/hospes/NAME.lan ($XDG_CONFIG_HOME), then /etc/hospes/NAME.lan. Return: malloc'd path or NULL. */
+/**
+ * lan_config_find() - the file of LAN @name: ~/.config/hospes/NAME.lan ($XDG_CONFIG_HOME), then /etc/hospes/NAME.lan. Return: malloc'd path
+ * or NULL.
+ */
 char *lan_config_find(const char *name);
 
 /**
  * lan_plan_make() - choose what the configuration leaves open
- * @machine_id: text of /etc/machine-id, any string: the unique local prefix (RFC 4193 section 3.2.2) is made from it and the LAN's name, so it stays the same
- * @taken:      networks that routes of the host cover (default routes among them are passed over): a LAN other than `default` with no IPv4 of its own takes the
- *              first free 10.0.N.0/24 (N from 3), else 192.168.N.0/24, else 172.N.0.0/24
+ * @machine_id: text of /etc/machine-id, any string: the unique local prefix (RFC 4193 section 3.2.2) is made from it and the LAN's name, so
+ *              it stays the same
+ * @taken:      networks that routes of the host cover (default routes among them are passed over): a LAN other than `default` with no IPv4
+ *              of its own takes the first free 10.0.N.0/24 (N from 3), else 192.168.N.0/24, else 172.N.0.0/24
  * @error:      as above
- * Return: 0; -EADDRINUSE if the wanted network overlaps one of @taken: the message names both and the line to write; -EINVAL if a guest's address does not lie in
- * the network or is the gateway's, DNS's or the broadcast.
+ * Return: 0; -EADDRINUSE if the wanted network overlaps one of @taken: the message names both and the line to write; -EINVAL if a guest's
+ * address does not lie in the network or is the gateway's, DNS's or the broadcast.
  */
 struct net4 { addr_t net; uint8_t bits; };
 int lan_plan_make(struct lan_plan *out, const struct lan_config *c, const char *machine_id, const struct net4 *taken, size_t taken_count,
@@ -73,5 +77,8 @@ int lan_plan_make(struct lan_plan *out, const struct lan_config *c, const char *
 /** lan_net_valid4() - may a user LAN have this IPv4 network: unicast, 8 to 29 bits, and none of its host bits set? */
 bool lan_net_valid4(addr_t net, unsigned int bits);
 
-/** guest_mac() - the MAC of a guest that was given none: 52:54:00 and three bytes hashed from machine id, LAN and name; so it stays the same for the same name */
+/**
+ * guest_mac() - the MAC of a guest that was given none: 52:54:00 and three bytes hashed from machine id, LAN and name; so it stays the same
+ * for the same name
+ */
 struct mac guest_mac(const char *machine_id, const char *lan, const char *name);

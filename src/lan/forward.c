@@ -128,9 +128,11 @@ int forward_parse(struct forward_rule *out, const char *listen, const char *to, 
 
 	if (!parse_listen(listen, &f))
 		return refuse(error, error_size, "listen", listen,
-			      "[ADDRESS:]PORT[-PORT][/tcp|/udp], such as 8080, 127.0.0.1:8080 or [::1]:5000-5010/udp, or the path of a unix socket");
+			      "[ADDRESS:]PORT[-PORT][/tcp|/udp], such as 8080, 127.0.0.1:8080 or [::1]:5000-5010/udp, "
+			      "or the path of a unix socket");
 	if (!parse_to(to, &f))
-		return refuse(error, error_size, "to", to, "GUEST:PORT, such as web:80, 10.0.2.15:80 or [fd00::15]:80 (the name without its domain)");
+		return refuse(error, error_size, "to", to,
+			      "GUEST:PORT, such as web:80, 10.0.2.15:80 or [fd00::15]:80 (the name without its domain)");
 	if (f.to + (f.last - f.first) > 65535)
 		return refuse(error, error_size, "to", to, "a first port that leaves room for the whole range below 65536");
 	*out = f;

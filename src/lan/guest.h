@@ -2,17 +2,17 @@
 /*
  * The guests of a LAN: who is behind a port, known by MAC; with its name, leases and addresses.
  *
- * A guest is made by registering it (name and MAC), by a lease, or by the first frame from its MAC. The table is bounded: when it is full, the guest that was seen
- * longest ago and is neither registered, leased nor attached makes room.
+ * A guest is made by registering it (name and MAC), by a lease, or by the first frame from its MAC. The table is bounded: when it is full,
+ * the guest that was seen longest ago and is neither registered, leased nor attached makes room.
  *
- * Addresses are learned only from the port that a guest's frames come in by (ARP, ND, DHCP, and the source of its packets), never from what other guests
- * say. An address that two guests claim stays with the one that leased it.
+ * Addresses are learned only from the port that a guest's frames come in by (ARP, ND, DHCP, and the source of its packets), never from what
+ * other guests say. An address that two guests claim stays with the one that leased it.
  *
- * MACs, names and addresses are hashed with a key of the process, so every look-up is O(1) whatever a guest sends. The fields of a guest that an index stands
- * on (mac, name, leases, fixed4, addrs) are for reading; the functions here change them.
+ * MACs, names and addresses are hashed with a key of the process, so every look-up is O(1) whatever a guest sends. The fields of a guest
+ * that an index stands on (mac, name, leases, fixed4, addrs) are for reading; the functions here change them.
  *
- * A lease: FREE -> OFFERED -> BOUND -> EXPIRED (its time is over, or it was released) -> OFFERED or BOUND again, or FREE when its address went to another guest or was declined.
- * OFFERED falls to EXPIRED too when the offer is not taken.
+ * A lease: FREE -> OFFERED -> BOUND -> EXPIRED (its time is over, or it was released) -> OFFERED or BOUND again, or FREE when its address
+ * went to another guest or was declined. OFFERED falls to EXPIRED too when the offer is not taken.
  */
 #pragma once
 #include "base/attr.h"
@@ -24,7 +24,8 @@
 #define GUEST_ADDRS     8     /* learned addresses kept a guest; the oldest goes first */
 #define CLIENT_ID_MAX   64
 #define GUEST_RESTING   32    /* declined addresses remembered; the oldest goes first, so that a guest cannot decline a whole pool away */
-#define GUEST_REST      (600 * USEC_S) /* how long a declined address rests, and how long an address that was seen with no lease counts as taken */
+/* How long a declined address rests, and how long one that was seen with no lease counts as taken. */
+#define GUEST_REST      (600 * USEC_S)
 
 enum lease_state { LEASE_FREE, LEASE_OFFERED, LEASE_BOUND, LEASE_EXPIRED };
 enum addr_use {
@@ -79,13 +80,16 @@ struct guest *guests_next(struct guests *g, const struct guest *after);
 /**
  * guests_set_name() - name a guest
  * @name:   kept in lower case
- * @origin: a registered name is not replaced by one from DHCP (which is no error), and takes a DHCP name away from another guest; NAME_NONE takes the
- *          guest's own name away, whatever @name says
+ * @origin: a registered name is not replaced by one from DHCP (which is no error), and takes a DHCP name away from another guest; NAME_NONE
+ *          takes the guest's own name away, whatever @name says
  * Return: 0, -EINVAL (no valid name, or one that means the host: "gateway", "host", "dns", "localhost"), -EEXIST (another guest has it).
  */
 int guests_set_name(struct guests *g, struct guest *guest, const char *name, enum name_origin origin);
 
-/** guests_learn() - @guest was seen to use @addr, on the port it is behind. Return: false if another guest has leased that address (it is not learned), or it is nobody's own (any, a group's). */
+/**
+ * guests_learn() - @guest was seen to use @addr, on the port it is behind. Return: false if another guest has leased that address (it is
+ * not learned), or it is nobody's own (any, a group's).
+ */
 bool guests_learn(struct guests *g, struct guest *guest, addr_t addr, usec_t now);
 
 /** guests_set_fixed4() - promise a guest an IPv4 address; any: none. Return: 0, or -EEXIST if it is promised to another guest. */
@@ -94,8 +98,8 @@ int guests_set_fixed4(struct guests *g, struct guest *guest, addr_t addr);
 /**
  * guests_set_lease() - let @guest hold @addr; keeps the address index
  * @lease: @guest's lease4 or lease6
- * @addr:  any with LEASE_FREE. Not another guest's: ask guests_addr_use() before. An expired lease of another guest on @addr, and what was learned of others
- *         there, is forgotten.
+ * @addr:  any with LEASE_FREE. Not another guest's: ask guests_addr_use() before. An expired lease of another guest on @addr, and what was
+ *         learned of others there, is forgotten.
  */
 void guests_set_lease(struct guests *g, struct guest *guest, struct lease *lease, addr_t addr, enum lease_state state, int64_t until);
 
@@ -108,5 +112,8 @@ void guests_rest(struct guests *g, addr_t addr, usec_t now);
 /** guests_expire() - leases and offers whose time is over become LEASE_EXPIRED; cheap while none is due. @wall: seconds since 1970 */
 void guests_expire(struct guests *g, int64_t wall);
 
-/** guest_address() - the address by which the guest is best reached: a lease, then what was seen last (a link-local one last of all), in the wanted version (4 or 6). Return: false if none. */
+/**
+ * guest_address() - the address by which the guest is best reached: a lease, then what was seen last (a link-local one last of all), in the
+ * wanted version (4 or 6). Return: false if none.
+ */
 bool guest_address(const struct guest *guest, int version, addr_t *out);

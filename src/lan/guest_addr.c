@@ -274,7 +274,8 @@ bool guest_address(const struct guest *guest, int version, addr_t *out)
 	for (int i = 0; i < GUEST_ADDRS; i++) {
 		if (addr_is_any(guest->addrs[i].addr) || addr_is4(guest->addrs[i].addr) != (version == 4))
 			continue;
-		if (best < 0 || better_learned(guest->addrs[i].addr, guest->addrs[i].seen, guest->addrs[best].addr, guest->addrs[best].seen))
+		if (best < 0 || better_learned(guest->addrs[i].addr, guest->addrs[i].seen, guest->addrs[best].addr,
+					       guest->addrs[best].seen))
 			best = i;
 	}
 	if (best >= 0)

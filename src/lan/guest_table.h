@@ -2,8 +2,8 @@
 /*
  * The inside of the guest table, for guest.c and guest_addr.c alone.
  *
- * Three indices of hash chains over fixed slots: by MAC, by name, and by address. A guest has one node in the address index for each place where it can keep an
- * address; the node is linked exactly while the place holds an address, so a place is unlinked before it is changed.
+ * Three indices of hash chains over fixed slots: by MAC, by name, and by address. A guest has one node in the address index for each place
+ * where it can keep an address; the node is linked exactly while the place holds an address, so a place is unlinked before it is changed.
  */
 #pragma once
 #include "base/hash.h"

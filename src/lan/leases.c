@@ -55,7 +55,8 @@ static bool parse_id(const char *text, struct lease *lease)
 
 static bool parse_addr(const char *text, bool four, struct lease *lease)
 {
-	return addr_parse(text, &lease->addr) && addr_is4(lease->addr) == four && !addr_is_unspecified(lease->addr) && !addr_is_multicast(lease->addr);
+	return addr_parse(text, &lease->addr) && addr_is4(lease->addr) == four && !addr_is_unspecified(lease->addr) &&
+	       !addr_is_multicast(lease->addr);
 }
 
 static bool parse_iaid(const char *text, struct lease *lease)

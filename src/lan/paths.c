@@ -105,8 +105,8 @@ static bool is_private(const struct stat *st)
 }
 
 /*
- * One step down, made if it is missing. Below a folder where others may write (/tmp) the step must be ours or root's, and no link: another user may have put
- * it there. Return: 0 or negative errno; *@at is the folder afterwards, *@st what it is.
+ * One step down, made if it is missing. Below a folder where others may write (/tmp) the step must be ours or root's, and no link: another
+ * user may have put it there. Return: 0 or negative errno; *@at is the folder afterwards, *@st what it is.
  */
 static int step_down(int *at, const char *name, struct stat *st)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The plan of a LAN: its name, its networks and the addresses that are its own. It is derived once from the configuration and does not change
- * while the LAN is up, but by a reload.
+ * The plan of a LAN: its name, its networks and the addresses that are its own. It is derived once from the configuration and does not
+ * change while the LAN is up, but by a reload.
  */
 #pragma once
 #include <stdbool.h>
@@ -38,7 +38,10 @@ bool lan_plan_is_dns(const struct lan_plan *p, addr_t a);
 bool lan_plan_is_local(const struct lan_plan *p, addr_t a);
 /** lan_plan_broadcast4() - the last address of the IPv4 network */
 addr_t lan_plan_broadcast4(const struct lan_plan *p);
-/** lan_plan_may_host4() - may a guest have this IPv4 address: in the network, and neither the network's, the broadcast, the gateway's nor DNS's? */
+/**
+ * lan_plan_may_host4() - may a guest have this IPv4 address: in the network, and neither the network's, the broadcast, the gateway's nor
+ * DNS's?
+ */
 bool lan_plan_may_host4(const struct lan_plan *p, addr_t a);
 /** lan_plan_in_pool4() - may it be leased to a guest that was promised no other? */
 bool lan_plan_in_pool4(const struct lan_plan *p, addr_t a);
@@ -46,5 +49,8 @@ bool lan_plan_in_pool4(const struct lan_plan *p, addr_t a);
 bool lan_name_valid(const char *name);
 /** guest_name_valid() - one DNS label (RFC 1123 section 2.1): 1 to 63 of [a-z0-9-], any case, no "-" first or last */
 bool guest_name_valid(const char *name);
-/** guest_name_reserved() - a name that means the host ("gateway", "host", "dns"), or that every machine has for itself ("localhost"), any case: no guest's */
+/**
+ * guest_name_reserved() - a name that means the host ("gateway", "host", "dns"), or that every machine has for itself ("localhost"), any
+ * case: no guest's
+ */
 bool guest_name_reserved(const char *name);

@@ -8,8 +8,8 @@
 #include "lan/config.h"
 
 /*
- * Fixed, so that the same machine gets the same addresses for ever; each purpose has its own, so that one hash says nothing about another. The
- * machine id itself is confidential (machine-id(5)) and only leaves hashed.
+ * Fixed, so that the same machine gets the same addresses for ever; each purpose has its own, so that one hash says nothing about another.
+ * The machine id itself is confidential (machine-id(5)) and only leaves hashed.
  */
 static const struct hash_key key_site = {{ 0x686f737065732d31, 0x736974652d707265 }};
 static const struct hash_key key_subnet = {{ 0x686f737065732d32, 0x7375626e65742d36 }};
@@ -18,7 +18,9 @@ static const struct hash_key key_gateway = {{ 0x686f737065732d34, 0x676174657761
 
 #define HASH_TEXT_MAX 256
 
-/* Hash up to three texts, each behind its length, so that no two triples run together; a text that is too long is hashed as far as it fits. */
+/*
+ * Hash up to three texts, each behind its length, so that no two triples run together; a text that is too long is hashed as far as it fits.
+ */
 static uint64_t hash_texts(const struct hash_key *key, const char *a, const char *b, const char *c)
 {
 	const char *const texts[] = { a, b, c };
@@ -99,7 +101,8 @@ static bool find_free(const struct net4 *taken, size_t count, addr_t *out)
 	return false;
 }
 
-static int refuse_overlap(const struct lan_plan *p, const struct net4 *other, const struct net4 *taken, size_t count, char *error, size_t error_size)
+static int refuse_overlap(const struct lan_plan *p, const struct net4 *other, const struct net4 *taken, size_t count, char *error,
+			  size_t error_size)
 {
 	char net[ADDR_TEXT_SIZE], route[ADDR_TEXT_SIZE], instead[ADDR_TEXT_SIZE];
 	addr_t free_net;
@@ -107,11 +110,13 @@ static int refuse_overlap(const struct lan_plan *p, const struct net4 *other, co
 	addr_format(p->net4, net);
 	addr_format(other->net, route);
 	if (find_free(taken, count, &free_net))
-		snprintf(error, error_size, "LAN %s: its network %s/%u overlaps %s/%u, to which this host has a route; write \"IPv4 = %s/24\" under [LAN] in %s.lan", p->name,
-			 net, p->bits4, route, other->bits, addr_format(free_net, instead), p->name);
+		snprintf(error, error_size, "LAN %s: its network %s/%u overlaps %s/%u, to which this host has a route; "
+			 "write \"IPv4 = %s/24\" under [LAN] in %s.lan", p->name, net, p->bits4, route, other->bits,
+			 addr_format(free_net, instead), p->name);
 	else
-		snprintf(error, error_size, "LAN %s: its network %s/%u overlaps %s/%u, to which this host has a route, and no private /24 is free; write \"IPv4 = none\" "
-			 "under [LAN] in %s.lan for a LAN with IPv6 alone", p->name, net, p->bits4, route, other->bits, p->name);
+		snprintf(error, error_size, "LAN %s: its network %s/%u overlaps %s/%u, to which this host has a route, "
+			 "and no private /24 is free; write \"IPv4 = none\" under [LAN] in %s.lan for a LAN with IPv6 alone", p->name, net,
+			 p->bits4, route, other->bits, p->name);
 	return -EADDRINUSE;
 }
 
@@ -135,8 +140,8 @@ static int choose4(struct lan_plan *p, const struct lan_config *c, const struct 
 	p->net4 = c->has_net4 ? c->net4 : addr_of4(ip4(0x0a000200));
 	p->bits4 = c->has_net4 ? c->bits4 : 24;
 	if (!c->has_net4 && strcmp(c->name, "default") && !find_free(taken, count, &p->net4)) {
-		snprintf(error, error_size, "LAN %s: this host has routes to every private /24; write \"IPv4 = NETWORK/BITS\" or \"IPv4 = none\" under [LAN] in %s.lan",
-			 c->name, c->name);
+		snprintf(error, error_size, "LAN %s: this host has routes to every private /24; "
+			 "write \"IPv4 = NETWORK/BITS\" or \"IPv4 = none\" under [LAN] in %s.lan", c->name, c->name);
 		return -EADDRINUSE;
 	}
 	other = find_overlap(p->net4, p->bits4, taken, count);
@@ -180,11 +185,12 @@ static int check_guests(const struct lan_plan *p, const struct lan_config *c, ch
 		if (addr_is_any(g->ip4) || lan_plan_may_host4(p, g->ip4))
 			continue;
 		if (p->ip4)
-			snprintf(error, error_size, "LAN %s: guest %s (line %u) cannot have %s: expected an address in %s/%u other than the first, the last, the gateway's "
-				 "(the third) and DNS's (the fourth)", c->name, g->name, g->line, addr_format(g->ip4, text), addr_format(p->net4, net), p->bits4);
+			snprintf(error, error_size, "LAN %s: guest %s (line %u) cannot have %s: expected an address in %s/%u other than "
+				 "the first, the last, the gateway's (the third) and DNS's (the fourth)", c->name, g->name, g->line,
+				 addr_format(g->ip4, text), addr_format(p->net4, net), p->bits4);
 		else
-			snprintf(error, error_size, "LAN %s: guest %s (line %u) cannot have %s: the LAN has no IPv4", c->name, g->name, g->line,
-				 addr_format(g->ip4, text));
+			snprintf(error, error_size, "LAN %s: guest %s (line %u) cannot have %s: the LAN has no IPv4", c->name, g->name,
+				 g->line, addr_format(g->ip4, text));
 		return -EINVAL;
 	}
 	return 0;

@@ -134,7 +134,8 @@ static void emit_header(const struct dhcp4_request *q, struct writer *w, enum dh
 {
 	const struct dhcp4_header *asked = &q->m.header;
 	struct dhcp4_header h = {
-		.op = DHCP4_BOOTREPLY, .hardware = asked->hardware, .hardware_size = asked->hardware_size, .xid = asked->xid, .flags = asked->flags,
+		.op = DHCP4_BOOTREPLY, .hardware = asked->hardware, .hardware_size = asked->hardware_size, .xid = asked->xid,
+		.flags = asked->flags,
 		.chaddr = asked->chaddr, .cookie = be32(DHCP4_COOKIE),
 	};
 	uint8_t value = (uint8_t)type;
@@ -218,7 +219,8 @@ static bool fixed_in_force(const struct dhcp4_request *q)
 {
 	addr_t fixed = q->guest->fixed4;
 
-	return !addr_is_any(fixed) && lan_plan_may_host4(q->plan, fixed) && guests_addr_use(q->guests, fixed, q->guest, q->now) != ADDR_TAKEN;
+	return !addr_is_any(fixed) && lan_plan_may_host4(q->plan, fixed) &&
+	       guests_addr_use(q->guests, fixed, q->guest, q->now) != ADDR_TAKEN;
 }
 
 /* May the guest have @addr, if nobody better has it (@worst: the worst use by others that is borne)? */
@@ -248,7 +250,8 @@ static bool find_longest_expired(const struct dhcp4_request *q, addr_t *out)
 	const struct guest *best = NULL;
 
 	for (const struct guest *i = guests_next(q->guests, NULL); i; i = guests_next(q->guests, i))
-		if (i->lease4.state == LEASE_EXPIRED && (!best || i->lease4.until < best->lease4.until) && may_have(q, i->lease4.addr, ADDR_EXPIRED))
+		if (i->lease4.state == LEASE_EXPIRED && (!best || i->lease4.until < best->lease4.until) &&
+		    may_have(q, i->lease4.addr, ADDR_EXPIRED))
 			best = i;
 	if (best)
 		*out = best->lease4.addr;
@@ -318,8 +321,8 @@ static enum drop withdraw(struct dhcp4_request *q)
 }
 
 /*
- * RFC 2131 section 4.3.2. The client's state shows in the message: SELECTING names a server; INIT-REBOOT has its address in option 50; RENEWING and REBINDING have it in
- * ciaddr.
+ * RFC 2131 section 4.3.2. The client's state shows in the message: SELECTING names a server; INIT-REBOOT has its address in option 50;
+ * RENEWING and REBINDING have it in ciaddr.
  */
 static enum drop answer_request(struct dhcp4_request *q)
 {
@@ -339,7 +342,9 @@ static enum drop answer_request(struct dhcp4_request *q)
 		return send_nak(q, "the address is taken, or not to be leased");
 	if (lease->state != LEASE_FREE)
 		return addr_equal(wanted, lease->addr) ? bind(q, wanted) : send_nak(q, "another address is leased to this guest");
-	/* Nothing is known of it: one that reboots hears nothing; one that uses the address goes on, for we forgot (the leases were lost). */
+	/*
+	 * Nothing is known of it: one that reboots hears nothing; one that uses the address goes on, for we forgot (the leases were lost).
+	 */
 	return selecting || renewing ? bind(q, wanted) : DROP_SERVICE_REFUSED;
 }
 
@@ -397,8 +402,8 @@ static const struct {
 	[DHCP4_INFORM] = { false, answer_inform },
 };
 
-enum drop dhcp4_answer(const struct lan_plan *plan, struct guests *guests, struct mac from, const struct ip_packet *ip, struct cursor payload,
-		       int64_t wall, usec_t now, bool *changed, struct reply *reply)
+enum drop dhcp4_answer(const struct lan_plan *plan, struct guests *guests, struct mac from, const struct ip_packet *ip,
+		       struct cursor payload, int64_t wall, usec_t now, bool *changed, struct reply *reply)
 {
 	struct dhcp4_request q = {
 		.plan = plan, .guests = guests, .from = from, .src = ip->src, .m = dhcp4_parse(&payload), .wall = wall, .now = now,

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * DHCPv4 server (RFC 2131, RFC 2132; RFC 6842, RFC 4361 for client identifiers, which are echoed and never used as a key: clones of a machine share them).
+ * DHCPv4 server (RFC 2131, RFC 2132; RFC 6842, RFC 4361 for client identifiers, which are echoed and never used as a key: clones of a
+ * machine share them).
  *
- * A lease belongs to a MAC. The same MAC gets the same address as long as the pool lasts; the address of an expired lease is the last to be given to somebody else.
+ * A lease belongs to a MAC. The same MAC gets the same address as long as the pool lasts; the address of an expired lease is the last to be
+ * given to somebody else.
  */
 #pragma once
 #include "lan/guest.h"
@@ -21,11 +23,11 @@
  * @changed: set to true if a lease was made, renewed or released, that is, if leases are to be saved
  * @reply:   filled in; broadcast or unicast as RFC 2131 section 4.1 says; its room is at least 1280 bytes
  *
- * DISCOVER (option 50 is honoured where free), REQUEST in all four states (SELECTING, INIT-REBOOT, RENEWING, REBINDING), DECLINE (the address rests for ten minutes), RELEASE,
- * INFORM. A host name (option 12, or 81) that is valid and free becomes the guest's name.
+ * DISCOVER (option 50 is honoured where free), REQUEST in all four states (SELECTING, INIT-REBOOT, RENEWING, REBINDING), DECLINE (the
+ * address rests for ten minutes), RELEASE, INFORM. A host name (option 12, or 81) that is valid and free becomes the guest's name.
  */
-enum drop dhcp4_answer(const struct lan_plan *plan, struct guests *guests, struct mac from, const struct ip_packet *ip, struct cursor payload,
-		       int64_t wall, usec_t now, bool *changed, struct reply *reply);
+enum drop dhcp4_answer(const struct lan_plan *plan, struct guests *guests, struct mac from, const struct ip_packet *ip,
+		       struct cursor payload, int64_t wall, usec_t now, bool *changed, struct reply *reply);
 
 /**
  * dhcp4_assign() - lease a guest its address as if it had asked, for one that is set up by other means (a tap)

@@ -46,7 +46,8 @@ static bool is_ours(const struct dhcp6_request *q)
 
 static bool may_have(const struct dhcp6_request *q, addr_t addr, enum addr_use worst)
 {
-	return addr_in_prefix(addr, q->plan->net6, q->plan->bits6) && !lan_plan_is_gateway(q->plan, addr) && !lan_plan_is_dns(q->plan, addr) &&
+	return addr_in_prefix(addr, q->plan->net6, q->plan->bits6) && !lan_plan_is_gateway(q->plan, addr) &&
+	       !lan_plan_is_dns(q->plan, addr) &&
 	       !addr_equal(addr, q->plan->net6) && guests_addr_use(q->guests, addr, q->guest, q->now) <= worst;
 }
 
@@ -170,7 +171,8 @@ static void hold(struct dhcp6_request *q, addr_t addr, enum lease_state state)
 
 	if (state == LEASE_OFFERED && lease->state == LEASE_BOUND && addr_equal(lease->addr, addr))
 		return; /* a lease that runs is not shortened to an offer */
-	guests_set_lease(q->guests, q->guest, lease, addr, state, q->wall + (state == LEASE_BOUND ? q->plan->lease_seconds : OFFER_SECONDS));
+	guests_set_lease(q->guests, q->guest, lease, addr, state,
+			 q->wall + (state == LEASE_BOUND ? q->plan->lease_seconds : OFFER_SECONDS));
 	lease->iaid = q->m.ias[q->lease_ia].iaid;
 	lease->client_id_size = MIN(q->m.client_id_size, (uint8_t)CLIENT_ID_MAX);
 	memcpy(lease->client_id, q->m.client_id, lease->client_id_size);
@@ -271,7 +273,8 @@ static enum drop answer_return(struct dhcp6_request *q)
 		}
 		if (declined)
 			guests_rest(q->guests, lease->addr, q->now);
-		guests_set_lease(q->guests, q->guest, lease, declined ? ADDR_ANY : lease->addr, declined ? LEASE_FREE : LEASE_EXPIRED, q->wall);
+		guests_set_lease(q->guests, q->guest, lease, declined ? ADDR_ANY : lease->addr, declined ? LEASE_FREE : LEASE_EXPIRED,
+				 q->wall);
 		*q->changed = true;
 	}
 	return DROP_NONE;
@@ -310,7 +313,10 @@ static const struct {
 	[DHCP6_INFORMATION_REQUEST] = { answer_information, SERVER_ID_MAYBE, false, false },
 };
 
-/* A client that was not told to may not send to our own address: it is told so where the message is for one server (RFC 8415 sections 16 and 18.4). */
+/*
+ * A client that was not told to may not send to our own address: it is told so where the message is for one server (RFC 8415 sections 16
+ * and 18.4).
+ */
 static enum drop answer_unicast(struct dhcp6_request *q)
 {
 	if (messages[q->m.header.type].server_id != SERVER_ID_OURS)
@@ -342,8 +348,8 @@ static enum drop dispatch(struct dhcp6_request *q, struct mac from, addr_t dst)
 	return messages[type].answer(q);
 }
 
-enum drop dhcp6_answer(const struct lan_plan *plan, struct guests *guests, struct mac from, const struct ip_packet *ip, struct cursor payload,
-		       int64_t wall, usec_t now, bool *changed, struct reply *reply)
+enum drop dhcp6_answer(const struct lan_plan *plan, struct guests *guests, struct mac from, const struct ip_packet *ip,
+		       struct cursor payload, int64_t wall, usec_t now, bool *changed, struct reply *reply)
 {
 	struct dhcp6_request q = {
 		.plan = plan, .guests = guests, .m = dhcp6_parse(&payload), .wall = wall, .now = now, .changed = changed,

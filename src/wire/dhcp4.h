@@ -2,7 +2,8 @@
 /*
  * DHCPv4 messages (RFC 2131, RFC 2132): what a server reads of a request, and the pieces that it puts a reply together from.
  *
- * Options are read wherever they may lie (RFC 2131 section 4.1: the fields `file` and `sname` too), and the parts of one that was split are joined (RFC 3396).
+ * Options are read wherever they may lie (RFC 2131 section 4.1: the fields `file` and `sname` too), and the parts of one that was split are
+ * joined (RFC 3396).
  */
 #pragma once
 #include "base/be.h"
@@ -58,8 +59,8 @@ struct dhcp4_message {
 /**
  * dhcp4_parse() - read a request
  * @c: cursor at the UDP payload
- * Fails on: a message that is cut short, not BOOTREQUEST, not for Ethernet, without the magic cookie, or with an option that runs past its field. An option of a
- * wrong length counts as missing.
+ * Fails on: a message that is cut short, not BOOTREQUEST, not for Ethernet, without the magic cookie, or with an option that runs past its
+ * field. An option of a wrong length counts as missing.
  */
 struct dhcp4_message dhcp4_parse(struct cursor *c);
 

@@ -15,15 +15,19 @@
 #define DHCP6_ADDRS_MAX   4   /* addresses read of one of them */
 
 enum dhcp6_type {
-	DHCP6_SOLICIT = 1, DHCP6_ADVERTISE, DHCP6_REQUEST, DHCP6_CONFIRM, DHCP6_RENEW, DHCP6_REBIND, DHCP6_REPLY, DHCP6_RELEASE, DHCP6_DECLINE,
+	DHCP6_SOLICIT = 1, DHCP6_ADVERTISE, DHCP6_REQUEST, DHCP6_CONFIRM, DHCP6_RENEW, DHCP6_REBIND, DHCP6_REPLY, DHCP6_RELEASE,
+	DHCP6_DECLINE,
 	DHCP6_RECONFIGURE, DHCP6_INFORMATION_REQUEST, DHCP6_RELAY_FORWARD, DHCP6_RELAY_REPLY,
 };
 enum dhcp6_option {
-	DHCP6_CLIENT_ID = 1, DHCP6_SERVER_ID = 2, DHCP6_IA_NA = 3, DHCP6_IA_TA = 4, DHCP6_IA_ADDRESS = 5, DHCP6_ORO = 6, DHCP6_PREFERENCE = 7,
-	DHCP6_STATUS = 13, DHCP6_RAPID_COMMIT = 14, DHCP6_DNS = 23, DHCP6_DOMAINS = 24, DHCP6_IA_PD = 25, DHCP6_REFRESH_TIME = 32, DHCP6_FQDN = 39,
+	DHCP6_CLIENT_ID = 1, DHCP6_SERVER_ID = 2, DHCP6_IA_NA = 3, DHCP6_IA_TA = 4, DHCP6_IA_ADDRESS = 5, DHCP6_ORO = 6,
+	DHCP6_PREFERENCE = 7,
+	DHCP6_STATUS = 13, DHCP6_RAPID_COMMIT = 14, DHCP6_DNS = 23, DHCP6_DOMAINS = 24, DHCP6_IA_PD = 25, DHCP6_REFRESH_TIME = 32,
+	DHCP6_FQDN = 39,
 };
 enum dhcp6_status {
-	DHCP6_SUCCESS = 0, DHCP6_UNSPECIFIED = 1, DHCP6_NO_ADDRESSES = 2, DHCP6_NO_BINDING = 3, DHCP6_NOT_ON_LINK = 4, DHCP6_USE_MULTICAST = 5,
+	DHCP6_SUCCESS = 0, DHCP6_UNSPECIFIED = 1, DHCP6_NO_ADDRESSES = 2, DHCP6_NO_BINDING = 3, DHCP6_NOT_ON_LINK = 4,
+	DHCP6_USE_MULTICAST = 5,
 	DHCP6_NO_PREFIXES = 6,
 };
 
@@ -50,7 +54,10 @@ struct dhcp6_message {
 	char name[64];                          /* first label of its name (RFC 4704), as sent; "" if none */
 };
 
-/** dhcp6_parse() - read a client's message; fails on one that is cut short, and on options that run past their field or have an impossible size */
+/**
+ * dhcp6_parse() - read a client's message; fails on one that is cut short, and on options that run past their field or have an impossible
+ * size
+ */
 struct dhcp6_message dhcp6_parse(struct cursor *c);
 
 /** dhcp6_emit_option() - append an option */

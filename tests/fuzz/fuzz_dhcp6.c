@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* The DHCPv6 server behind its parser: no message makes it give one address twice, or one that is not to be given; its replies are whole. */
+/*
+ * The DHCPv6 server behind its parser: no message makes it give one address twice, or one that is not to be given; its replies are whole.
+ */
 #include "fuzz_leases.h"
 
 #include "service/dhcp6.h"

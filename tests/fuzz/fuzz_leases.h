@@ -31,7 +31,8 @@ static inline void lease_world_init(struct lease_world *w)
 	struct guest *promised;
 
 	w->plan = (struct lan_plan){
-		.name = "default", .domain = "hospes", .mac = {{ 0x52, 0x55, 10, 0, 2, 2 }}, .ip4 = true, .ip6 = true, .net4 = F4(10, 0, 2, 0), .bits4 = 29,
+		.name = "default", .domain = "hospes", .mac = {{ 0x52, 0x55, 10, 0, 2, 2 }}, .ip4 = true, .ip6 = true,
+		.net4 = F4(10, 0, 2, 0), .bits4 = 29,
 		.gateway4 = F4(10, 0, 2, 2), .dns4 = F4(10, 0, 2, 3), .pool4_first = F4(10, 0, 2, 0), .pool4_last = F4(10, 0, 2, 7),
 		.net6 = {{ 0xfd, 1 }}, .bits6 = 64, .gateway6 = {{ 0xfd, 1, [15] = 2 }}, .dns6 = {{ 0xfd, 1, [15] = 3 }},
 		.link_local6 = {{ 0xfe, 0x80, [15] = 2 }}, .mtu = 1500, .lease_seconds = 120,
@@ -83,7 +84,8 @@ static inline void check_guests(struct lease_world *w)
 }
 
 /** lease_play() - hand all messages of an input to @play, with a copy of each in memory of its own size */
-static inline void lease_play(const uint8_t *data, size_t size, void (*play)(struct lease_world *w, struct mac from, uint8_t *message, size_t size))
+static inline void lease_play(const uint8_t *data, size_t size,
+			      void (*play)(struct lease_world *w, struct mac from, uint8_t *message, size_t size))
 {
 	struct lease_world w;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A DHCPv4 client made by hand, byte by byte, and a LAN that it talks to: for the tests of the server. It shares no code with src/wire/dhcp4.c.
+ * A DHCPv4 client made by hand, byte by byte, and a LAN that it talks to: for the tests of the server. It shares no code with
+ * src/wire/dhcp4.c.
  */
 #pragma once
 #include "unit.h"
@@ -201,8 +202,10 @@ static inline int set_up(void **state)
 
 	*w = (struct world){
 		.plan = {
-			.name = "default", .domain = "hospes", .mac = {{ 0x52, 0x55, 10, 0, 2, 2 }}, .ip4 = true, .net4 = A4(10, 0, 2, 0), .bits4 = 24,
-			.gateway4 = A4(10, 0, 2, 2), .dns4 = A4(10, 0, 2, 3), .pool4_first = A4(10, 0, 2, 15), .pool4_last = A4(10, 0, 2, 254),
+			.name = "default", .domain = "hospes", .mac = {{ 0x52, 0x55, 10, 0, 2, 2 }}, .ip4 = true, .net4 = A4(10, 0, 2, 0),
+			.bits4 = 24,
+			.gateway4 = A4(10, 0, 2, 2), .dns4 = A4(10, 0, 2, 3), .pool4_first = A4(10, 0, 2, 15),
+			.pool4_last = A4(10, 0, 2, 254),
 			.mtu = 1500, .lease_seconds = 86400,
 		},
 		.wall = 1700000000, .now = 3600 * USEC_S,

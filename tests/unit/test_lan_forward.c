@@ -69,7 +69,8 @@ static void refuses(void **state)
 {
 	static const struct { const char *listen, *to, *says; } rows[] = {
 		{ "", "web:80", "listen \"\"" }, { "0", "web:80", "listen" }, { "65536", "web:80", "listen" }, { "-1", "web:80", "listen" },
-		{ "8080-", "web:80", "listen" }, { "8090-8080", "web:80", "listen" }, { "80 ", "web:80", "listen" }, { "+80", "web:80", "listen" },
+		{ "8080-", "web:80", "listen" }, { "8090-8080", "web:80", "listen" }, { "80 ", "web:80", "listen" },
+		{ "+80", "web:80", "listen" },
 		{ "8080/sctp", "web:80", "listen" }, { "80/tcp/udp", "web:80", "listen" }, { "localhost:80", "web:80", "listen" },
 		{ "[::1]80", "web:80", "listen" }, { "[::1", "web:80", "listen" }, { "224.0.0.1:80", "web:80", "listen" },
 		{ "99999999999999999999", "web:80", "listen" }, { ":80", "web:80", "listen" },
@@ -100,9 +101,11 @@ static void overlaps(void **state)
 	static const struct { const char *a, *b; bool overlap; } rows[] = {
 		{ "80", "80", true }, { "80", "81", false }, { "80", "80/udp", false }, { "80-90", "85", true }, { "80-90", "90-95", true },
 		{ "80-90", "91-95", false }, { "80", "127.0.0.1:80", true }, { "80", "[::1]:80", true }, { "80", "127.0.0.2:80", false },
-		{ "80", "0.0.0.0:80", true }, { "80", "[::]:80", true }, { "192.168.1.2:80", "[::]:80", true }, { "192.168.1.2:80", "0.0.0.0:80", true },
+		{ "80", "0.0.0.0:80", true }, { "80", "[::]:80", true }, { "192.168.1.2:80", "[::]:80", true },
+		{ "192.168.1.2:80", "0.0.0.0:80", true },
 		{ "192.168.1.2:80", "[::1]:80", false }, { "0.0.0.0:80", "[::1]:80", false }, { "192.168.1.2:80", "192.168.1.2:80", true },
-		{ "192.168.1.2:80", "192.168.1.3:80", false }, { "/run/x", "/run/x", true }, { "/run/x", "/run/y", false }, { "/run/x", "80", false },
+		{ "192.168.1.2:80", "192.168.1.3:80", false }, { "/run/x", "/run/x", true }, { "/run/x", "/run/y", false },
+		{ "/run/x", "80", false },
 	};
 	char error[256];
 

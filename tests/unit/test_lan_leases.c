@@ -163,18 +163,23 @@ static int load_and_listen(struct guests *g, const char *path, char *said, size_
 	return r;
 }
 
+#define ZEROES_64 "0000000000000000000000000000000000000000000000000000000000000000"
+
 static void damaged_lines(void **state)
 {
 	static const char *const bad[] = {
-		"garbage", "52:54:00:00:00", "53:54:00:00:00:01 ip4=10.0.2.1 until4=1", "00:00:00:00:00:00 name=x", "52:54:00:00:00:01x ip4=10.0.2.15",
-		"52:54:00:00:00:01 ip4=10.0.2.256 until4=1", "52:54:00:00:00:01 ip4=fd00::1 until4=1", "52:54:00:00:00:01 ip6=10.0.2.15 until6=1",
+		"garbage", "52:54:00:00:00", "53:54:00:00:00:01 ip4=10.0.2.1 until4=1", "00:00:00:00:00:00 name=x",
+		"52:54:00:00:00:01x ip4=10.0.2.15",
+		"52:54:00:00:00:01 ip4=10.0.2.256 until4=1", "52:54:00:00:00:01 ip4=fd00::1 until4=1",
+		"52:54:00:00:00:01 ip6=10.0.2.15 until6=1",
 		"52:54:00:00:00:01 ip4=0.0.0.0 until4=1", "52:54:00:00:00:01 ip4=224.0.0.1", "52:54:00:00:00:01 ip4=10.0.2.15 until4=",
 		"52:54:00:00:00:01 ip4=10.0.2.15 until4=-1", "52:54:00:00:00:01 ip4=10.0.2.15 until4=99999999999999999999",
-		"52:54:00:00:00:01 ip4=10.0.2.15 until4=1x", "52:54:00:00:00:01 id4=0", "52:54:00:00:00:01 id4=zz", "52:54:00:00:00:01 id4=-1",
+		"52:54:00:00:00:01 ip4=10.0.2.15 until4=1x", "52:54:00:00:00:01 id4=0", "52:54:00:00:00:01 id4=zz",
+		"52:54:00:00:00:01 id4=-1",
 		"52:54:00:00:00:01 iaid=4294967296", "52:54:00:00:00:01 name=we_b", "52:54:00:00:00:01 name=", "52:54:00:00:00:01 wha=t",
 		"52:54:00:00:00:01  ip4=10.0.2.15", "52:54:00:00:00:01 ip4", " 52:54:00:00:00:01 ip4=10.0.2.15", "\x80\xff\x01",
-		"52:54:00:00:00:01 id4=0000000000000000000000000000000000000000000000000000000000000000"
-		"000000000000000000000000000000000000000000000000000000000000000000",
+		/* an id of 65 bytes */
+		"52:54:00:00:00:01 id4=" ZEROES_64 ZEROES_64 "00",
 	};
 	struct files *f = *state;
 	char text[512], said[1024], where[80];
@@ -332,7 +337,8 @@ static void no_links(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(round_trip), T(a_full_table), T(missing_file), T(damaged_lines), T(lines_that_contradict), T(bytes_that_are_no_text), T(full_disk), T(no_links),
+		T(round_trip), T(a_full_table), T(missing_file), T(damaged_lines), T(lines_that_contradict), T(bytes_that_are_no_text),
+		T(full_disk), T(no_links),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -111,7 +111,8 @@ static void other_lans_take_what_is_free(void **state)
 static void overlap_is_refused(void **state)
 {
 	static const struct { const char *net; uint8_t bits; int result; } rows[] = {
-		{ "10.0.2.0", 24, -EADDRINUSE }, { "10.0.2.128", 25, -EADDRINUSE }, { "10.0.0.0", 16, -EADDRINUSE }, { "10.0.2.7", 32, -EADDRINUSE },
+		{ "10.0.2.0", 24, -EADDRINUSE }, { "10.0.2.128", 25, -EADDRINUSE }, { "10.0.0.0", 16, -EADDRINUSE },
+		{ "10.0.2.7", 32, -EADDRINUSE },
 		{ "10.0.3.0", 24, 0 }, { "10.0.1.0", 24, 0 }, { "0.0.0.0", 0, 0 }, { "128.0.0.0", 1, 0 },
 	};
 	struct lan_config c = config("default");
@@ -135,7 +136,8 @@ static void overlap_is_refused(void **state)
 static void small_networks(void **state)
 {
 	static const struct { uint8_t bits; const char *first, *last; } rows[] = {
-		{ 29, "10.9.8.4", "10.9.8.6" }, { 28, "10.9.8.4", "10.9.8.14" }, { 27, "10.9.8.15", "10.9.8.30" }, { 22, "10.9.8.15", "10.9.11.254" },
+		{ 29, "10.9.8.4", "10.9.8.6" }, { 28, "10.9.8.4", "10.9.8.14" }, { 27, "10.9.8.15", "10.9.8.30" },
+		{ 22, "10.9.8.15", "10.9.11.254" },
 	};
 	struct lan_config c = config("default");
 	struct lan_plan p;
@@ -158,8 +160,10 @@ static void small_networks(void **state)
 static void networks_that_cannot_be(void **state)
 {
 	static const struct { const char *net; unsigned int bits; bool valid; } rows[] = {
-		{ "10.0.2.0", 24, true }, { "10.0.0.0", 8, true }, { "10.0.2.1", 24, false }, { "10.0.2.0", 30, false }, { "10.0.0.0", 7, false },
-		{ "127.1.0.0", 16, false }, { "0.0.0.0", 8, false }, { "224.0.0.0", 8, false }, { "240.0.0.0", 8, false }, { "169.254.0.0", 16, false },
+		{ "10.0.2.0", 24, true }, { "10.0.0.0", 8, true }, { "10.0.2.1", 24, false }, { "10.0.2.0", 30, false },
+		{ "10.0.0.0", 7, false },
+		{ "127.1.0.0", 16, false }, { "0.0.0.0", 8, false }, { "224.0.0.0", 8, false }, { "240.0.0.0", 8, false },
+		{ "169.254.0.0", 16, false },
 		{ "169.254.7.0", 24, false }, { "169.0.0.0", 8, false }, { "169.253.0.0", 16, true }, { "fd00::", 24, false },
 	};
 
@@ -219,7 +223,8 @@ static void whose_address(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		addr_t a = addr(rows[i].addr);
 
-		if (lan_plan_is_gateway(&p, a) != rows[i].gateway || lan_plan_is_dns(&p, a) != rows[i].dns || lan_plan_is_local(&p, a) != rows[i].local ||
+		if (lan_plan_is_gateway(&p, a) != rows[i].gateway || lan_plan_is_dns(&p, a) != rows[i].dns ||
+		    lan_plan_is_local(&p, a) != rows[i].local ||
 		    lan_plan_may_host4(&p, a) != rows[i].host || lan_plan_in_pool4(&p, a) != rows[i].pool)
 			fail_msg("%s", rows[i].addr);
 	}
@@ -269,7 +274,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(defaults), cmocka_unit_test(stays_the_same), cmocka_unit_test(other_lans_take_what_is_free),
 		cmocka_unit_test(overlap_is_refused), cmocka_unit_test(small_networks), cmocka_unit_test(networks_that_cannot_be),
-		cmocka_unit_test(one_version_alone), cmocka_unit_test(whose_address), cmocka_unit_test(guests_must_fit), cmocka_unit_test(lan_names),
+		cmocka_unit_test(one_version_alone), cmocka_unit_test(whose_address), cmocka_unit_test(guests_must_fit),
+		cmocka_unit_test(lan_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

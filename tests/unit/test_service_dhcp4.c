@@ -470,7 +470,27 @@ static void split_and_overloaded_options(void **state)
 	assert_int_equal(said(w), ACK);
 	assert_ip(yiaddr(w), IP(0x21));
 	assert_string_equal(guests_find(w->guests, WEB)->name, "webs");
-	/* A field's options may not run out of it. */
+	/* Parts that make more than an option can hold. */
+	p.size = 0;
+	put_header(&p, &a);
+	put_option(&p, 53, &type, 1);
+	put_option(&p, 61, p.b, 200);
+	assert_int_equal(play(w, WEB, (struct ip4){ 0 }, p.b, p.size), DROP_NONE);
+	put_option(&p, 61, p.b, 56);
+	assert_int_equal(play(w, WEB, (struct ip4){ 0 }, p.b, p.size), DROP_MALFORMED);
+}
+
+static void options_that_leave_their_field(void **state)
+{
+	struct world *w = *state;
+	struct ask a = { .mac = WEB };
+	struct bytes p = { .size = 0 };
+	const uint8_t type = DISCOVER;
+
+	put_header(&p, &a);
+	put_option(&p, 53, &type, 1);
+	put_option(&p, 52, "\1", 1);
+	assert_int_equal(play(w, WEB, (struct ip4){ 0 }, p.b, p.size), DROP_NONE);
 	p.b[108 + 128 - 1] = 12;
 	memset(p.b + 108, 0, 127);
 	assert_int_equal(play(w, WEB, (struct ip4){ 0 }, p.b, p.size), DROP_MALFORMED);
@@ -557,10 +577,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(full_exchange), T(goes_where_the_client_hears_it), T(same_mac_same_address), T(requested_address_is_honoured_where_free),
-		T(init_reboot), T(renewing), T(another_server_was_chosen), T(two_macs_with_one_client_id), T(declined_address_rests), T(release),
+		T(init_reboot), T(renewing), T(another_server_was_chosen), T(two_macs_with_one_client_id), T(declined_address_rests),
+		T(release),
 		T(inform), T(exhausted_pool), T(offers_lapse), T(pool_may_hold_what_is_never_given), T(fixed_addresses),
-		T(fixed_address_that_another_leases_still), T(addresses_in_use_are_not_given), T(names), T(encoded_name), T(only_what_is_asked_for),
-		T(replies_fit), T(split_and_overloaded_options), T(refuses), T(many_clients), T(assigned),
+		T(fixed_address_that_another_leases_still), T(addresses_in_use_are_not_given), T(names), T(encoded_name),
+		T(only_what_is_asked_for),
+		T(replies_fit), T(split_and_overloaded_options), T(options_that_leave_their_field), T(refuses), T(many_clients),
+		T(assigned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -190,7 +190,8 @@ static int set_up(void **state)
 
 	*w = (struct world){
 		.plan = {
-			.name = "default", .domain = "hospes", .mac = {{ 0x52, 0x55, 10, 0, 2, 2 }}, .ip6 = true, .net6 = A6(0), .bits6 = 64,
+			.name = "default", .domain = "hospes", .mac = {{ 0x52, 0x55, 10, 0, 2, 2 }}, .ip6 = true, .net6 = A6(0),
+			.bits6 = 64,
 			.gateway6 = A6(2), .dns6 = A6(3), .link_local6 = {{ 0xfe, 0x80, [15] = 2 }}, .mtu = 1500, .lease_seconds = 86400,
 		},
 		.wall = 1700000000, .now = 3600 * USEC_S, .src = client, .dst = all_servers,
@@ -212,7 +213,7 @@ static void full_exchange(void **state)
 {
 	static const uint8_t fqdn[] = "\0\3Web\7example";
 	struct world *w = *state;
-	struct bytes p = message(SOLICIT, "\0\0duid-of-web" + 2);
+	struct bytes p = message(SOLICIT, "duid-of-web");
 	addr_t a, b;
 	uint32_t valid;
 	size_t size;
@@ -448,6 +449,29 @@ static void guest_table_full(void **state)
 	assert_int_equal(play(w, WEB, &p), DROP_NONE);
 }
 
+/* Of several associations, the lease stays with the one that has it. */
+static void lease_stays_with_its_association(void **state)
+{
+	struct world *w = *state;
+	addr_t a = bound(w, WEB, "duid"), got;
+	struct bytes p = message(RENEW, "duid");
+	uint32_t valid;
+
+	put_ia(&p, 3, 1, NULL, 0);
+	put_ia(&p, 3, 7, &a, 1);
+	assert_int_equal(play(w, WEB, &p), DROP_NONE);
+	assert_int_equal(status(w, 3, 0), 2);
+	assert_int_equal(status(w, 3, 1), -1);
+	assert_int_equal(guests_find(w->guests, WEB)->lease6.iaid, 7);
+	/* A new one alone takes it over. */
+	p = message(REBIND, "duid");
+	put_ia(&p, 3, 1, &a, 1);
+	assert_int_equal(play(w, WEB, &p), DROP_NONE);
+	assert_true(granted(w, 0, &got, &valid));
+	assert_true(addr_equal(a, got));
+	assert_int_equal(guests_find(w->guests, WEB)->lease6.iaid, 1);
+}
+
 static void other_servers_and_unicast(void **state)
 {
 	struct world *w = *state;
@@ -541,7 +565,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(full_exchange), T(rapid_commit), T(clones_get_a_lease_each), T(the_address_is_the_macs), T(renew_and_rebind), T(confirm),
-		T(release_and_decline), T(information), T(one_address_and_no_prefix), T(nothing_left), T(guest_table_full),
+		T(release_and_decline), T(information), T(one_address_and_no_prefix), T(nothing_left), T(lease_stays_with_its_association),
+		T(guest_table_full),
 		T(other_servers_and_unicast), T(refuses), T(big_messages),
 	};
 
