@@ -93,8 +93,8 @@ static int open_socket(struct echo *e, struct flow *f, addr_t to)
 		return r;
 	f->fd = r;
 	/*
-	 * The guest's identifier if nobody else has it; if somebody does, connect() takes a free one. A ping socket is born willing to share, and answers would go to
-	 * one of those that do.
+	 * The guest's identifier if nobody else has it; if somebody does, connect() takes a free one. A ping socket is born willing to
+	 * share, and answers would go to one of those that do.
 	 */
 	setsockopt(f->fd, SOL_SOCKET, SO_REUSEADDR, &alone, sizeof(alone));
 	bind(f->fd, &sa.sa, size);
@@ -135,7 +135,8 @@ static enum drop open_flow(struct echo *e, const struct flow_key *key, usec_t no
 }
 
 /* The gateway's own addresses. */
-static enum drop answer(struct echo *e, struct mac to, const struct ip_packet *ip, const struct icmp_header *request, const struct cursor *data, usec_t now)
+static enum drop answer(struct echo *e, struct mac to, const struct ip_packet *ip, const struct icmp_header *request,
+			const struct cursor *data, usec_t now)
 {
 	struct ip_packet back = { .src = ip->dst, .dst = ip->src, .protocol = ip->protocol, .traffic_class = ip->traffic_class };
 	struct icmp_header reply = { .type = reply_of(ip->src), .id = request->id, .sequence = request->sequence };
@@ -161,11 +162,13 @@ static void take_errors(struct echo *e, struct flow *f, usec_t now)
 		h.id = be16(f->key.guest_port);
 		h.checksum = be16(0);
 		memcpy(entry.data, &h, sizeof(h));
-		errqueue_report(e->emitter, e->host, f, f->echo.sent_as.ttl, &entry, entry.data, entry.size, hostsock_mtu(f->fd, f->key.guest), now);
+		errqueue_report(e->emitter, e->host, f, f->echo.sent_as.ttl, &entry, entry.data, entry.size,
+				hostsock_mtu(f->fd, f->key.guest), now);
 	}
 }
 
-static enum drop send_request(struct echo *e, struct flow *f, const struct ip_packet *ip, struct icmp_header request, const struct cursor *data, usec_t now)
+static enum drop send_request(struct echo *e, struct flow *f, const struct ip_packet *ip, struct icmp_header request,
+			      const struct cursor *data, usec_t now)
 {
 	struct iovec iov[1 + PARTS] = { { &request, sizeof(request) } };
 	size_t parts = cursor_iov(data, iov + 1, PARTS);
@@ -182,8 +185,8 @@ static enum drop send_request(struct echo *e, struct flow *f, const struct ip_pa
 	return errqueue_drop_of(sendmsg(f->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0);
 }
 
-static enum drop take_request(struct echo *e, struct mac from, const struct ip_packet *ip, const struct icmp_header *request, const struct cursor *data,
-			      unsigned int *mtu, usec_t now)
+static enum drop take_request(struct echo *e, struct mac from, const struct ip_packet *ip, const struct icmp_header *request,
+			      const struct cursor *data, unsigned int *mtu, usec_t now)
 {
 	struct flow_key key = { .guest = ip->src, .peer = ip->dst, .guest_port = be16_get(request->id), .kind = FLOW_ECHO };
 	enum drop drop = DROP_NONE;

@@ -11,8 +11,8 @@
 static const enum icmp_error unreachable4[] = {
 	[0] = ICMP_ERROR_NET, [1] = ICMP_ERROR_HOST, [2] = ICMP_ERROR_PROTOCOL, [3] = ICMP_ERROR_PORT, [4] = ICMP_ERROR_TOO_BIG,
 	[5] = ICMP_ERROR_NET, [6] = ICMP_ERROR_NET, [7] = ICMP_ERROR_HOST, [8] = ICMP_ERROR_HOST, [9] = ICMP_ERROR_PROHIBITED,
-	[10] = ICMP_ERROR_PROHIBITED, [11] = ICMP_ERROR_NET, [12] = ICMP_ERROR_HOST, [13] = ICMP_ERROR_PROHIBITED, [14] = ICMP_ERROR_PROHIBITED,
-	[15] = ICMP_ERROR_PROHIBITED,
+	[10] = ICMP_ERROR_PROHIBITED, [11] = ICMP_ERROR_NET, [12] = ICMP_ERROR_HOST, [13] = ICMP_ERROR_PROHIBITED,
+	[14] = ICMP_ERROR_PROHIBITED, [15] = ICMP_ERROR_PROHIBITED,
 };
 /* And of ICMPv6 (RFC 4443 section 3.1). */
 static const enum icmp_error unreachable6[] = {
@@ -78,27 +78,29 @@ bool errqueue_next(int fd, struct errqueue_entry *out)
 	out->from_network = false;
 	out->size = n;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c))
-		if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) || (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR))
+		if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+		    (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR))
 			read_error(out, c);
 	return true;
 }
 
-void errqueue_report(struct emitter *e, struct host *h, const struct flow *f, uint8_t ttl, const struct errqueue_entry *entry, const void *l4, size_t size,
-		     uint32_t mtu, usec_t now)
+void errqueue_report(struct emitter *e, struct host *h, const struct flow *f, uint8_t ttl, const struct errqueue_entry *entry,
+		     const void *l4, size_t size, uint32_t mtu, usec_t now)
 {
 	bool v4 = addr_is4(f->key.guest), udp = f->key.kind == FLOW_UDP;
 	struct ip_packet about = {
-		.src = f->key.guest, .dst = f->key.peer, .version = v4 ? 4 : 6, .protocol = udp ? IP_UDP : v4 ? IP_ICMP : IP_ICMP6, .ttl = ttl, .payload_size = size,
-		.dont_fragment = entry->error == ICMP_ERROR_TOO_BIG,
+		.src = f->key.guest, .dst = f->key.peer, .version = v4 ? 4 : 6, .protocol = udp ? IP_UDP : v4 ? IP_ICMP : IP_ICMP6,
+		.ttl = ttl, .payload_size = size, .dont_fragment = entry->error == ICMP_ERROR_TOO_BIG,
 	};
 	struct iovec iov;
 
 	about.header_size = ip_emit(about.header, &about, 0);
-	emit_error(e, f->mac, entry->error, &about, cursor_of(&iov, l4, size), entry->mtu ? entry->mtu : mtu, host_guest_view(h, entry->offender, f->key.guest),
-		   now);
+	emit_error(e, f->mac, entry->error, &about, cursor_of(&iov, l4, size), entry->mtu ? entry->mtu : mtu,
+		   host_guest_view(h, entry->offender, f->key.guest), now);
 }
 
-enum drop errqueue_verdict(struct emitter *e, struct mac to, enum drop drop, const struct ip_packet *ip, struct cursor l4, uint32_t mtu, usec_t now)
+enum drop errqueue_verdict(struct emitter *e, struct mac to, enum drop drop, const struct ip_packet *ip, struct cursor l4, uint32_t mtu,
+			   usec_t now)
 {
 	enum icmp_error error;
 

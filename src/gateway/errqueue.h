@@ -2,8 +2,8 @@
 /*
  * The error queue of a datagram socket (ip(7), IP_RECVERR): ICMP errors about what it sent, and the guest's hearing of them.
  *
- * What a guest sent went out as a datagram of the host's. When the network complains about that, the complaint quotes the host's datagram; the guest is told the same about its
- * own, which is rebuilt from the flow and from as much of the payload as was quoted.
+ * What a guest sent went out as a datagram of the host's. When the network complains about that, the complaint quotes the host's datagram;
+ * the guest is told the same about its own, which is rebuilt from the flow and from as much of the payload as was quoted.
  */
 #pragma once
 #include "gateway/emit.h"
@@ -19,7 +19,10 @@ struct errqueue_entry {
 	uint8_t data[ICMP_ERROR_MAX]; /* UDP: of the payload; ping sockets: from the ICMP header on */
 };
 
-/** errqueue_next() - take the oldest entry. Return: false if there is none; the socket's pending error is then cleared too, so that it is not ready any more. */
+/**
+ * errqueue_next() - take the oldest entry. Return: false if there is none; the socket's pending error is then cleared too, so that it is
+ * not ready any more.
+ */
 bool errqueue_next(int fd, struct errqueue_entry *out);
 
 /**
@@ -30,8 +33,8 @@ bool errqueue_next(int fd, struct errqueue_entry *out);
  * @l4:    that packet's transport header, and as much of its payload as is known
  * @mtu:   what to tell where the entry has no MTU
  */
-void errqueue_report(struct emitter *e, struct host *h, const struct flow *f, uint8_t ttl, const struct errqueue_entry *entry, const void *l4, size_t size,
-		     uint32_t mtu, usec_t now);
+void errqueue_report(struct emitter *e, struct host *h, const struct flow *f, uint8_t ttl, const struct errqueue_entry *entry,
+		     const void *l4, size_t size, uint32_t mtu, usec_t now);
 
 /**
  * errqueue_verdict() - what the guest hears of a packet that a flow could not take
@@ -39,7 +42,8 @@ void errqueue_report(struct emitter *e, struct host *h, const struct flow *f, ui
  * @mtu:   for DROP_TOO_BIG; 0: not known, and then there is nothing to say
  * Return: @drop.
  */
-enum drop errqueue_verdict(struct emitter *e, struct mac to, enum drop drop, const struct ip_packet *ip, struct cursor l4, uint32_t mtu, usec_t now);
+enum drop errqueue_verdict(struct emitter *e, struct mac to, enum drop drop, const struct ip_packet *ip, struct cursor l4, uint32_t mtu,
+			   usec_t now);
 
 /** errqueue_drop_of() - the verdict for the result, 0 or negative errno, of sending to a host's socket */
 enum drop errqueue_drop_of(int result);

@@ -168,8 +168,8 @@ static void door_datagrams(struct watch *w, uint32_t events _unused_)
 		guest = find_guest(d, &addr);
 		if (!guest)
 			continue;
-		udp_from_client(f->p.udp, w->fd, guest, addr, d->owner->rule.to + d->offset, m.from, m.from_port, m.local, &m.payload, &fresh,
-				loop_now(f->p.loop));
+		udp_from_client(f->p.udp, w->fd, guest, addr, d->owner->rule.to + d->offset, m.from, m.from_port, m.local, &m.payload,
+				&fresh, loop_now(f->p.loop));
 		d->owner->clients += fresh;
 	}
 }
@@ -179,8 +179,12 @@ static void door_datagrams(struct watch *w, uint32_t events _unused_)
 static int door_open(struct door *d, int fd)
 {
 	struct loop *loop = d->owner->owner->p.loop;
-	int r = d->owner->rule.kind == FORWARD_UDP ? watch_add(&d->datagrams, loop, fd, EPOLLIN, door_datagrams) : listener_init(&d->listener, loop, fd, door_accepted);
+	int r;
 
+	if (d->owner->rule.kind == FORWARD_UDP)
+		r = watch_add(&d->datagrams, loop, fd, EPOLLIN, door_datagrams);
+	else
+		r = listener_init(&d->listener, loop, fd, door_accepted);
 	if (r < 0) {
 		d->datagrams.fd = -1;
 		close(fd);
@@ -240,7 +244,8 @@ static int check_free(struct forwards *f, const struct forward_rule *rule, char 
 		if (!forward_overlaps(&r->rule, rule))
 			continue;
 		forward_format(&r->rule, listen, to);
-		snprintf(error, 512, "%.130s is forwarded to %.130s already; remove that first: hospes forward rm %.130s", listen, to, listen);
+		snprintf(error, 512, "%.130s is forwarded to %.130s already; remove that first: hospes forward rm %.130s", listen, to,
+			 listen);
 		return -EADDRINUSE;
 	}
 	return 0;
@@ -278,7 +283,8 @@ static bool same_listen(const struct forward_rule *a, const struct forward_rule 
 		return false;
 	if (a->kind == FORWARD_UNIX)
 		return !strcmp(a->path, b->path);
-	return a->first == b->first && a->last == b->last && a->listen_default == b->listen_default && (a->listen_default || addr_equal(a->listen, b->listen));
+	return a->first == b->first && a->last == b->last && a->listen_default == b->listen_default &&
+		(a->listen_default || addr_equal(a->listen, b->listen));
 }
 
 int forwards_remove(struct forwards *f, const struct forward_rule *rule)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Forwards that run: listening sockets of the host whose clients are handed to a guest, TCP, UDP and unix. Added, listed and removed while everything runs; removing one
- * leaves its connections alone.
+ * Forwards that run: listening sockets of the host whose clients are handed to a guest, TCP, UDP and unix. Added, listed and removed while
+ * everything runs; removing one leaves its connections alone.
  */
 #pragma once
 #include "gateway/udp.h"
@@ -26,8 +26,8 @@ struct forwards *forwards_free(struct forwards *f);
 
 /**
  * forwards_add() - listen
- * @error: 512 bytes; on failure which address and port, why, and what to do: in use (by whom, if it is a forward of ours), not permitted below
- *         net.ipv4.ip_unprivileged_port_start (with the port to use instead and the sysctl)
+ * @error: 512 bytes; on failure which address and port, why, and what to do: in use (by whom, if it is a forward of ours), not permitted
+ *         below net.ipv4.ip_unprivileged_port_start (with the port to use instead and the sysctl)
  * Return: 0 or negative errno; nothing is left half done (all ports of a range or none).
  */
 int forwards_add(struct forwards *f, const struct forward_rule *rule, char error[static 512]);

@@ -47,14 +47,16 @@ static int explain(int result, enum forward_kind kind, addr_t addr, uint16_t por
 
 	snprintf(where, sizeof(where), addr_is4(addr) ? "%s:%u/%s" : "[%s]:%u/%s", addr_format(addr, text), port, protocol);
 	if (result == -EADDRINUSE)
-		snprintf(error, 512, "cannot listen on %s: another program does (ss -l%cnp shows which); stop it, or choose another port", where, protocol[0]);
+		snprintf(error, 512, "cannot listen on %s: another program does (ss -l%cnp shows which); stop it, or choose another port",
+			 where, protocol[0]);
 	else if (result == -EACCES && port < first)
 		snprintf(error, 512, "cannot listen on %s: ports below %u are not for ordinary users; use %u instead, or as root: "
 			 "sysctl -w net.ipv4.ip_unprivileged_port_start=%u", where, first, port + HIGHER, port);
 	else if (result == -EADDRNOTAVAIL)
 		snprintf(error, 512, "cannot listen on %s: this host does not have that address (ip address shows those it has)", where);
 	else if (result == -EMFILE)
-		snprintf(error, 512, "cannot listen on %s: too many open files; raise the limit (ulimit -n), or forward fewer ports", where);
+		snprintf(error, 512, "cannot listen on %s: too many open files; raise the limit (ulimit -n), or forward fewer ports",
+			 where);
 	else
 		snprintf(error, 512, "cannot listen on %s: %s", where, strerror(-result));
 	return result;
@@ -110,7 +112,8 @@ static int clear_path(const struct sockaddr_un *un, char error[static 512])
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd >= 0 && connect(fd, (const struct sockaddr *)un, sizeof(*un)) && errno == ECONNREFUSED && !unlink(un->sun_path))
 		return 0;
-	snprintf(error, 512, "cannot listen on %s: another program does (ss -lxp shows which); stop it, or choose another path", un->sun_path);
+	snprintf(error, 512, "cannot listen on %s: another program does (ss -lxp shows which); stop it, or choose another path",
+		 un->sun_path);
 	return -EADDRINUSE;
 }
 

@@ -13,5 +13,8 @@ size_t forward_socket_addresses(const struct forward_rule *rule, addr_t into[sta
  */
 int forward_socket_open(enum forward_kind kind, addr_t addr, uint16_t port, char error[static 512]);
 
-/** forward_socket_unix() - a listening unix socket for this user alone. One that nobody listens on any more is replaced; one that is live is not, nor is anything else that lies there. Otherwise as above. */
+/**
+ * forward_socket_unix() - a listening unix socket for this user alone. One that nobody listens on any more is replaced; one that is live is
+ * not, nor is anything else that lies there. Otherwise as above.
+ */
 int forward_socket_unix(const char *path, char error[static 512]);

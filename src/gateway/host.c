@@ -198,8 +198,8 @@ static addr_t own_address(struct host *h, addr_t like)
 	struct route r;
 	addr_t own;
 
-	if (!route_to(h, addr_is4(like) ? far4 : far6, &r) && r.type == RTN_UNICAST && !addr_is_any(r.source) && !addr_is_loopback(r.source) &&
-	    !addr_is_link_local(r.source) && !lan_plan_is_local(h->plan, r.source))
+	if (!route_to(h, addr_is4(like) ? far4 : far6, &r) && r.type == RTN_UNICAST && !addr_is_any(r.source) &&
+	    !addr_is_loopback(r.source) && !addr_is_link_local(r.source) && !lan_plan_is_local(h->plan, r.source))
 		return r.source;
 	return first_global(h, family_of(like), &own) ? own : ADDR_ANY;
 }
@@ -230,7 +230,8 @@ static bool is_martian(const struct lan_plan *plan, addr_t a)
 {
 	static const addr_t this_network = {{ [10] = 0xff, [11] = 0xff }}, class_e = {{ [10] = 0xff, [11] = 0xff, 240 }};
 
-	return addr_is_unspecified(a) || addr_is_multicast(a) || addr_is_loopback(a) || addr_is_link_local(a) || lan_plan_is_local(plan, a) ||
+	return addr_is_unspecified(a) || addr_is_multicast(a) || addr_is_loopback(a) || addr_is_link_local(a) ||
+		lan_plan_is_local(plan, a) ||
 	       addr_in_prefix(a, this_network, 8) || addr_in_prefix(a, class_e, 4);
 }
 

@@ -8,7 +8,7 @@
 enum hostsock_option {
 	HOSTSOCK_TTL,       /* of what is sent: 1 to 255 */
 	HOSTSOCK_TOS,       /* traffic class */
-	HOSTSOCK_FRAGMENT,  /* the kernel may fragment what it sends (1), or refuses it with EMSGSIZE and lets no router do so (0, as hostsock_open() makes it) */
+	HOSTSOCK_FRAGMENT,  /* what is too large may be fragmented (1); or it is EMSGSIZE, and no router may do so (0, the default) */
 	HOSTSOCK_ERRORS,    /* ICMP errors are queued (errqueue.h) */
 	HOSTSOCK_LOCAL,     /* datagrams are received with the address they came to (datagrams.h) */
 };
@@ -24,7 +24,10 @@ int hostsock_open(addr_t like, int protocol);
 /** hostsock_set() - @like: an address of the socket's version. Return: 0 or negative errno. */
 int hostsock_set(int fd, addr_t like, enum hostsock_option option, int value);
 
-/** hostsock_follow() - let a socket send as the guest did: TTL less one, traffic class, whether it may be fragmented. @as: as the socket is; zeroed at first. */
+/**
+ * hostsock_follow() - let a socket send as the guest did: TTL less one, traffic class, whether it may be fragmented. @as: as the socket is;
+ * zeroed at first.
+ */
 void hostsock_follow(int fd, struct sent_as *as, const struct ip_packet *ip);
 
 /** hostsock_mtu() - of the path to the peer of a connected socket, as the kernel knows it. Return: 0 if it does not tell. */

@@ -2,8 +2,8 @@
 /*
  * Flows of one kind in the order of their last packet, so that the one idle for longest makes room when slots or descriptors run out.
  *
- * The links lie in the slots (struct idle_link); head and tail here, in the process. A flow is in the order from idle_add() to idle_remove(). Flows are moved at most
- * once a second, so the order is that coarse.
+ * The links lie in the slots (struct idle_link); head and tail here, in the process. A flow is in the order from idle_add() to
+ * idle_remove(). Flows are moved at most once a second, so the order is that coarse.
  */
 #pragma once
 #include "gateway/flow.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Kept source ports: which port of the host stands for a port of a guest, for as long as there is a flow. All peers of one guest port see the same one (RFC 4787 section 4.1).
+ * Kept source ports: which port of the host stands for a port of a guest, for as long as there is a flow. All peers of one guest port see
+ * the same one (RFC 4787 section 4.1).
  */
 #pragma once
 #include <stdbool.h>

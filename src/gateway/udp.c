@@ -98,8 +98,8 @@ static struct flow *add_flow(struct udp *u, const struct flow_key *key, struct m
 }
 
 /*
- * Bind a flow's socket to the port that stands for the guest's. The first socket of a port takes it as nobody else may have it, and only then agrees to share it: so
- * it never shares with a program of the host, and the later ones, to other peers, can join.
+ * Bind a flow's socket to the port that stands for the guest's. The first socket of a port takes it as nobody else may have it, and only
+ * then agrees to share it: so it never shares with a program of the host, and the later ones, to other peers, can join.
  */
 static int bind_kept(struct udp *u, struct flow *f)
 {
@@ -343,17 +343,18 @@ void udp_due(struct udp *u, struct flow *f, usec_t now)
 
 static bool is_client_of(const struct flow *f, int fd, const struct flow *like)
 {
-	return f->flags & FLOW_SHARED_FD && f->fd == fd && f->udp.remote_port == like->udp.remote_port && addr_equal(f->udp.remote, like->udp.remote) &&
+	return f->flags & FLOW_SHARED_FD && f->fd == fd && f->udp.remote_port == like->udp.remote_port &&
+		addr_equal(f->udp.remote, like->udp.remote) &&
 	       addr_equal(f->udp.host_addr, like->udp.host_addr);
 }
 
 /*
- * The flow of a client, which is told apart by its port as the guest sees it: its own, unless another client that the guest sees by the same address has that
- * one already. @like: key but for that port, and the client. Return: the flow, or NULL and a free key in @key.
+ * The flow of a client, which is told apart by its port as the guest sees it: its own, unless another client that the guest sees by the
+ * same address has that one already. @like: key but for that port, and the client. Return: the flow, or NULL and a free key in @key.
  */
 static struct flow *find_client(struct udp *u, int fd, const struct flow *like, struct flow_key *key)
 {
-	struct { addr_t client, local; uint16_t port; uint16_t attempt; } seed = { like->udp.remote, like->udp.host_addr, like->udp.remote_port, 0 };
+	struct { addr_t client, local; uint16_t port, attempt; } seed = { like->udp.remote, like->udp.host_addr, like->udp.remote_port, 0 };
 	bool have_free = false;
 
 	for (; seed.attempt < CLIENT_PORTS; seed.attempt++) {
@@ -372,8 +373,8 @@ static struct flow *find_client(struct udp *u, int fd, const struct flow *like, 
 	return NULL;
 }
 
-enum drop udp_from_client(struct udp *u, int fd, struct guest *guest, addr_t addr, uint16_t port, addr_t client, uint16_t client_port, addr_t local,
-			  const struct iovec *payload, bool *fresh, usec_t now)
+enum drop udp_from_client(struct udp *u, int fd, struct guest *guest, addr_t addr, uint16_t port, addr_t client, uint16_t client_port,
+			  addr_t local, const struct iovec *payload, bool *fresh, usec_t now)
 {
 	struct flow like = {
 		.key = { .guest = addr, .peer = host_guest_view(u->host, client, addr), .guest_port = port, .kind = FLOW_UDP },

@@ -2,17 +2,21 @@
 /*
  * UDP flows: one connected socket of the host for each pair of guest address and port, and peer address and port.
  *
- * - The socket's local port is the guest's where that is free, and the same for all peers of one guest port (so the mapping is endpoint-independent, RFC 4787 section 4.1,
- *   while what comes in is filtered by address and port). A small table by port says which guest holds a port of the host; a second guest with the same port gets another.
- * - A flow is given up after 30 s without a packet, 120 s once the peer has answered (10 s for port 53). When slots or descriptors run out, the flow idle for longest goes.
- * - Errors of the socket (IP_RECVERR: refused, unreachable, too big) go to the guest as the ICMP error they came from, about the datagram they quote.
- * - TTL (less one) and traffic class of the guest's packet are those of the host's. A datagram that may not be fragmented is not: too big a one gets ICMP "too big" with the MTU that
- *   the host's kernel knows for the path.
+ * - The socket's local port is the guest's where that is free, and the same for all peers of one guest port (so the mapping is
+ *   endpoint-independent, RFC 4787 section 4.1, while what comes in is filtered by address and port). A small table by port says which
+ *   guest holds a port of the host; a second guest with the same port gets another.
+ * - A flow is given up after 30 s without a packet, 120 s once the peer has answered (10 s for port 53). When slots or descriptors run out,
+ *   the flow idle for longest goes.
+ * - Errors of the socket (IP_RECVERR: refused, unreachable, too big) go to the guest as the ICMP error they came from, about the datagram
+ *   they quote.
+ * - TTL (less one) and traffic class of the guest's packet are those of the host's. A datagram that may not be fragmented is not: too big a
+ *   one gets ICMP "too big" with the MTU that the host's kernel knows for the path.
  * - HostAccess full: when loopback refuses a datagram to the gateway, it goes to the host's own address, and so does all that follows.
  * - Inbound (forwards): the listening socket is shared; a flow a client. Replies leave from the address the client used (PKTINFO).
  * - Multicast and broadcast are not forwarded.
  *
- * States of a flow: new --a packet of the other side's--> answered; either ends by its time-out, by eviction, by udp_forward_gone(), or by udp_closing() and flow_remove().
+ * States of a flow: new --a packet of the other side's--> answered; either ends by its time-out, by eviction, by udp_forward_gone(), or by
+ * udp_closing() and flow_remove().
  */
 #pragma once
 #include "gateway/emit.h"
@@ -53,7 +57,7 @@ void udp_closing(struct udp *u, struct flow *f);
  * @fresh:   set to whether that began a flow
  * Return: DROP_NONE or why not.
  */
-enum drop udp_from_client(struct udp *u, int fd, struct guest *guest, addr_t addr, uint16_t port, addr_t client, uint16_t client_port, addr_t local,
-			  const struct iovec *payload, bool *fresh, usec_t now);
+enum drop udp_from_client(struct udp *u, int fd, struct guest *guest, addr_t addr, uint16_t port, addr_t client, uint16_t client_port,
+			  addr_t local, const struct iovec *payload, bool *fresh, usec_t now);
 /** udp_forward_gone() - the forward's socket is about to be closed: its flows end */
 void udp_forward_gone(struct udp *u, int fd);

@@ -80,7 +80,8 @@ static bool plan_parse(struct plan *p, const struct frame *f)
 	p->payload = l4;
 	p->payload_size = cursor_left(&l4);
 	p->segment_size = f->offload.segment_size;
-	if (cursor_failed(&l4) || p->ip.is_fragment || p->ip.protocol != (tcp ? IP_TCP : IP_UDP) || p->link_size + p->ip_size + p->l4_size > HEADERS_MAX)
+	if (cursor_failed(&l4) || p->ip.is_fragment || p->ip.protocol != (tcp ? IP_TCP : IP_UDP) ||
+	    p->link_size + p->ip_size + p->l4_size > HEADERS_MAX)
 		return false;
 	if (p->ip.version != (type == ETHERTYPE_IPV4 ? 4 : 6) || (tcp && (p->ip.version == 4) != (f->offload.gso == GSO_TCP4)))
 		return false;
@@ -125,7 +126,8 @@ static struct frame *batch_add(struct batch *b, size_t headers, const struct cur
 	}
 	f = &b->frames[b->count];
 	b->parts[b->parts_used] = (struct iovec){ b->headers[b->count], headers };
-	*f = (struct frame){ .offload.checksum_good = true, .iov = b->parts + b->parts_used, .parts = 1 + used, .size = headers + cursor_left(rest) };
+	*f = (struct frame){ .offload.checksum_good = true, .iov = b->parts + b->parts_used, .parts = 1 + used,
+		.size = headers + cursor_left(rest) };
 	b->parts_used += 1 + used;
 	b->count++;
 	return f;
@@ -191,7 +193,8 @@ static bool add_piece(struct batch *b, const struct plan *p, const struct cursor
 	sum = sum_bytes(sum, l4, p->l4_size);
 	sum = sum_iov(sum, f->iov + 1, f->parts - 1);
 	checksum = p->ip.protocol == IP_TCP ? sum_fold(sum) : sum_fold_udp(sum);
-	memcpy(l4 + (p->ip.protocol == IP_TCP ? offsetof(struct tcp_header, checksum) : offsetof(struct udp_header, checksum)), &checksum, sizeof(checksum));
+	memcpy(l4 + (p->ip.protocol == IP_TCP ? offsetof(struct tcp_header, checksum) : offsetof(struct udp_header, checksum)), &checksum,
+	       sizeof(checksum));
 	return true;
 }
 
@@ -219,8 +222,8 @@ static void send_segments(struct batch *b, struct port *from, struct plan *p)
 }
 
 /*
- * Only a checksum is open: the field holds the pseudo header's sum, and all from checksum_start on is added (virtio 1.2 section 5.1.6.2). The place is
- * taken at its word as long as it lies in the frame: a guest that lies about it spoils only its own packet.
+ * Only a checksum is open: the field holds the pseudo header's sum, and all from checksum_start on is added (virtio 1.2 section 5.1.6.2).
+ * The place is taken at its word as long as it lies in the frame: a guest that lies about it spoils only its own packet.
  */
 static void send_completed(struct batch *b, struct port *from, const struct frame *frame)
 {

@@ -2,12 +2,13 @@
 /*
  * The switch: learns which port a MAC is behind, and passes frames on.
  *
- * - A source MAC is learned with the port it came in by, and forgotten 300 s after its last frame (IEEE 802.1Q section 8.8.3; looked at lazily, so an
- *   idle LAN needs no timer).
- * - Broadcast, multicast and unknown destinations go to every other port. Unknown unicast does not go to a port that was given a MAC (the gateway).
+ * - A source MAC is learned with the port it came in by, and forgotten 300 s after its last frame (IEEE 802.1Q section 8.8.3; looked at
+ *   lazily, so an idle LAN needs no timer).
+ * - Broadcast, multicast and unknown destinations go to every other port. Unknown unicast does not go to a port that was given a MAC (the
+ *   gateway).
  * - Behind one port 256 MACs are learned at the most, and 8,192 in all: more is DROP_MAC_TABLE_FULL.
- * - A registered MAC belongs to one port: to the given one, or to the first that uses it. From any other port it is DROP_SPOOFED_MAC, until that port
- *   closes. A MAC that is not registered moves when it appears elsewhere.
+ * - A registered MAC belongs to one port: to the given one, or to the first that uses it. From any other port it is DROP_SPOOFED_MAC, until
+ *   that port closes. A MAC that is not registered moves when it appears elsewhere.
  * - Frames to the addresses 01:80:c2:00:00:00 to :0f are not forwarded (IEEE 802.1Q table 8-1): DROP_NOT_FOR_US, as is what would go back.
  * - A frame larger than the port's MTU is DROP_OVERSIZE there: a switch does not fragment.
  * - A port that lacks an offload gets segments and checksums made in software (segment.h).
@@ -32,7 +33,10 @@ int switch_add(struct switch_ *s, struct port *p);
 /** switch_remove() - forget a port and all MACs behind it (registrations without a given port stay) */
 void switch_remove(struct switch_ *s, struct port *p);
 
-/** switch_register() - let @mac belong to @p alone, or, where @p is NULL, to the first port that uses it. Return: 0, -ENOSPC, -EEXIST (another's), -EINVAL (a group's MAC, or @p is not of this switch). */
+/**
+ * switch_register() - let @mac belong to @p alone, or, where @p is NULL, to the first port that uses it. Return: 0, -ENOSPC, -EEXIST
+ * (another's), -EINVAL (a group's MAC, or @p is not of this switch).
+ */
 int switch_register(struct switch_ *s, struct mac mac, struct port *p);
 void switch_unregister(struct switch_ *s, struct mac mac);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The segmenter: the first bytes are the offload header and what the port takes, the rest is the frame. Whatever they say, pieces are whole frames, no larger than the frame
- * was and its headers allow, and what is not sent is counted.
+ * The segmenter: the first bytes are the offload header and what the port takes, the rest is the frame. Whatever they say, pieces are whole
+ * frames, no larger than the frame was and its headers allow, and what is not sent is counted.
  */
 #include "fuzz.h"
 #include "switch/segment.h"

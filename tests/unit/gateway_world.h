@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * What udp, echo and forwards need around them: a switch with two guests' ports, the way to them, flows, and the namespace of netns.h as the host. The guests'
- * packets are given to the module as the gateway's demux would; what comes back is parsed here and checked as a guest would.
+ * What udp, echo and forwards need around them: a switch with two guests' ports, the way to them, flows, and the namespace of netns.h as
+ * the host. The guests' packets are given to the module as the gateway's demux would; what comes back is parsed here and checked as a guest
+ * would.
  */
 #pragma once
 #include "fake_port.h"
@@ -55,9 +56,10 @@ static struct world *world_new(enum host_access access, uint32_t flows)
 	struct world *w = calloc(1, sizeof(*w));
 
 	w->plan = (struct lan_plan){
-		.ip4 = true, .ip6 = true, .bits4 = 24, .bits6 = 64, .mtu = 1500, .host_access = access, .mac = {{ 0x52, 0x55, 10, 0, 2, 2 }},
-		.net4 = a("10.0.2.0"), .gateway4 = a("10.0.2.2"), .dns4 = a("10.0.2.3"), .net6 = a("fd00:1::"), .gateway6 = a("fd00:1::2"), .dns6 = a("fd00:1::3"),
-		.link_local6 = a("fe80::5055:aff:fe00:202"),
+		.ip4 = true, .ip6 = true, .bits4 = 24, .bits6 = 64, .mtu = 1500, .host_access = access,
+		.mac = {{ 0x52, 0x55, 10, 0, 2, 2 }},
+		.net4 = a("10.0.2.0"), .gateway4 = a("10.0.2.2"), .dns4 = a("10.0.2.3"), .net6 = a("fd00:1::"), .gateway6 = a("fd00:1::2"),
+		.dns6 = a("fd00:1::3"), .link_local6 = a("fe80::5055:aff:fe00:202"),
 	};
 	w->now = usec_now();
 	assert_int_equal(switch_new(&w->sw, GUESTS + 1), 0);
@@ -135,13 +137,14 @@ struct packet {
 	uint8_t data[65536];
 };
 
-static struct packet *packet_new(addr_t src, addr_t dst, uint8_t protocol, uint8_t ttl, const void *header, size_t header_size, const void *payload, size_t size)
+static struct packet *packet_new(addr_t src, addr_t dst, uint8_t protocol, uint8_t ttl, const void *header, size_t header_size,
+				 const void *payload, size_t size)
 {
 	struct packet *p = malloc(sizeof(*p));
 
 	p->ip = (struct ip_packet){
-		.src = src, .dst = dst, .version = addr_is4(src) ? 4 : 6, .protocol = protocol, .ttl = ttl, .payload_size = header_size + size,
-		.dont_fragment = true,
+		.src = src, .dst = dst, .version = addr_is4(src) ? 4 : 6, .protocol = protocol, .ttl = ttl,
+		.payload_size = header_size + size, .dont_fragment = true,
 	};
 	p->ip.header_size = ip_emit(p->ip.header, &p->ip, 7);
 	memcpy(p->data, header, header_size);
@@ -201,7 +204,8 @@ _unused_ static void guest_forget(struct world *w)
 }
 
 /* A UDP datagram from a guest. */
-static enum drop guest_udp(struct world *w, int guest, uint16_t port, addr_t dst, uint16_t dst_port, const void *payload, size_t size, bool may_fragment)
+static enum drop guest_udp(struct world *w, int guest, uint16_t port, addr_t dst, uint16_t dst_port, const void *payload, size_t size,
+			   bool may_fragment)
 {
 	struct udp_header h = { be16(port), be16(dst_port), be16(sizeof(h) + size), be16(0) };
 	struct packet *p = packet_new(guest_addr_of(guest, !addr_is4(dst)), dst, IP_UDP, 64, &h, sizeof(h), payload, size);
@@ -218,7 +222,8 @@ static enum drop guest_udp(struct world *w, int guest, uint16_t port, addr_t dst
 }
 
 /* One UDP datagram must have come. */
-_unused_ static void expect_udp(struct world *w, int guest, size_t *at, addr_t src, uint16_t src_port, uint16_t port, const void *payload, size_t size)
+_unused_ static void expect_udp(struct world *w, int guest, size_t *at, addr_t src, uint16_t src_port, uint16_t port, const void *payload,
+				size_t size)
 {
 	struct got *g = malloc(sizeof(*g));
 	struct udp_header h;
@@ -237,7 +242,8 @@ _unused_ static void expect_udp(struct world *w, int guest, size_t *at, addr_t s
 }
 
 /* An ICMP error must have come, that quotes a packet of the guest's: its addresses, and @quoted at the start of its payload. */
-_unused_ static void expect_error(struct world *w, int guest, size_t *at, addr_t from, uint8_t type, uint8_t code, uint32_t mtu, addr_t dst, const void *quoted, size_t size)
+_unused_ static void expect_error(struct world *w, int guest, size_t *at, addr_t from, uint8_t type, uint8_t code, uint32_t mtu, addr_t dst,
+				  const void *quoted, size_t size)
 {
 	struct got *g = malloc(sizeof(*g));
 	bool v4 = addr_is4(dst);
@@ -250,7 +256,8 @@ _unused_ static void expect_error(struct world *w, int guest, size_t *at, addr_t
 	assert_int_equal(g->data[1], code);
 	assert_true(addr_equal(g->ip.src, from));
 	if (mtu)
-		assert_int_equal(v4 ? be16_get((be16_t){{ g->data[6], g->data[7] }}) : be32_get((be32_t){{ g->data[4], g->data[5], g->data[6], g->data[7] }}), mtu);
+		assert_int_equal(v4 ? be16_get((be16_t){{ g->data[6], g->data[7] }})
+				 : be32_get((be32_t){{ g->data[4], g->data[5], g->data[6], g->data[7] }}), mtu);
 	assert_memory_equal(g->data + 8 + (v4 ? 12 : 8), self.b + (v4 ? 12 : 0), v4 ? 4 : 16);
 	assert_memory_equal(g->data + 8 + (v4 ? 16 : 24), dst.b + (v4 ? 12 : 0), v4 ? 4 : 16);
 	assert_true(g->size >= 8 + ip + size);

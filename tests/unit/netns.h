@@ -75,9 +75,11 @@ static pid_t netns_enter(void)
 	close(ready[1]);
 	shell("ip link set lo up && ip link add uplink type veth peer name downlink && ip link set downlink netns %d", router);
 	shell("ip addr add 198.51.100.7/24 dev uplink && ip -6 addr add 2001:db8:1::7/64 dev uplink nodad && ip link set uplink up");
-	shell("nsenter -t %d -n sh -c 'ip link set lo up && ip addr add 198.51.100.1/24 dev downlink && ip -6 addr add 2001:db8:1::1/64 dev downlink nodad && ip link set downlink up && "
+	shell("nsenter -t %d -n sh -c 'ip link set lo up && ip addr add 198.51.100.1/24 dev downlink && "
+	      "ip -6 addr add 2001:db8:1::1/64 dev downlink nodad && ip link set downlink up && "
 	      "ip addr add 203.0.113.9/32 dev lo && ip -6 addr add 2001:db8:2::9/128 dev lo && echo 1 >/proc/sys/net/ipv4/ip_forward && "
-	      "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding && echo 0 >/proc/sys/net/ipv4/icmp_ratemask && echo 0 >/proc/sys/net/ipv6/icmp/ratelimit && "
+	      "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding && echo 0 >/proc/sys/net/ipv4/icmp_ratemask && "
+	      "echo 0 >/proc/sys/net/ipv6/icmp/ratelimit && "
 	      "ip route add 192.0.2.0/24 via 198.51.100.99 && ip -6 route add 2001:db8:3::/64 via 2001:db8:1::99'", router);
 	shell("ip route add default via 198.51.100.1 && ip -6 route add default via 2001:db8:1::1");
 	return router;

@@ -32,7 +32,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static enum drop guest_ping(struct world *w, int guest, uint16_t id, uint16_t sequence, addr_t dst, uint8_t ttl, const void *payload, size_t size, bool may_fragment)
+static enum drop guest_ping(struct world *w, int guest, uint16_t id, uint16_t sequence, addr_t dst, uint8_t ttl, const void *payload,
+			    size_t size, bool may_fragment)
 {
 	bool v4 = addr_is4(dst);
 	struct icmp_header h = { .type = v4 ? ICMP_ECHO : ICMP6_ECHO, .id = be16(id), .sequence = be16(sequence) };
@@ -47,7 +48,8 @@ static enum drop guest_ping(struct world *w, int guest, uint16_t id, uint16_t se
 	return drop;
 }
 
-static void expect_reply(struct world *w, int guest, size_t *at, addr_t src, uint16_t id, uint16_t sequence, const void *payload, size_t size)
+static void expect_reply(struct world *w, int guest, size_t *at, addr_t src, uint16_t id, uint16_t sequence, const void *payload,
+			 size_t size)
 {
 	struct got *g = malloc(sizeof(*g));
 	bool v4 = addr_is4(src);
@@ -112,7 +114,8 @@ static void test_round_trip(void **state)
 
 				/* Both have the same identifier; only one can have it on the host. */
 				snprintf(payload, sizeof(payload), "guest %d", guest);
-				assert_int_equal(guest_ping(w, guest, 1000, sequence, a(peers[i]), 64, payload, sizeof(payload), false), DROP_NONE);
+				assert_int_equal(guest_ping(w, guest, 1000, sequence, a(peers[i]), 64, payload, sizeof(payload), false),
+						 DROP_NONE);
 				world_pump(w, guest, sequence);
 				expect_reply(w, guest, &at[guest], a(peers[i]), 1000, sequence, payload, sizeof(payload));
 			}
@@ -282,8 +285,8 @@ static void test_malformed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_gateway), TEST(test_not_permitted), TEST(test_round_trip), TEST(test_large), TEST(test_too_big), TEST(test_traceroute), TEST(test_unreachable),
-		TEST(test_eviction), TEST(test_guest_error), TEST(test_malformed),
+		TEST(test_gateway), TEST(test_not_permitted), TEST(test_round_trip), TEST(test_large), TEST(test_too_big),
+		TEST(test_traceroute), TEST(test_unreachable), TEST(test_eviction), TEST(test_guest_error), TEST(test_malformed),
 	};
 	pid_t router = netns_enter();
 	int r = cmocka_run_group_tests(tests, NULL, NULL);

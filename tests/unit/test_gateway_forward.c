@@ -51,7 +51,8 @@ static int setup(void **state)
 	guests_set_lease(f->guests, f->web, &f->web->lease4, guest_addr_of(0, false), LEASE_BOUND, INT64_MAX);
 	assert_true(guests_learn(f->guests, f->web, guest_addr_of(0, true), f->w->now));
 	f->web->port_id = 2;
-	p = (struct forwards_params){ .loop = f->loop, .guests = f->guests, .udp = f->w->udp, .turn_end = &f->turn_end, .accepted = on_accepted, .owner = f };
+	p = (struct forwards_params){ .loop = f->loop, .guests = f->guests, .udp = f->w->udp, .turn_end = &f->turn_end,
+		.accepted = on_accepted, .owner = f };
 	assert_int_equal(forwards_new(&f->forwards, &p), 0);
 	*state = f;
 	return 0;
@@ -487,7 +488,8 @@ static void test_unix(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_tcp), TEST(test_addresses), TEST(test_guest_found_late), TEST(test_guest_by_address), TEST(test_range), TEST(test_overlap),
+		TEST(test_tcp), TEST(test_addresses), TEST(test_guest_found_late), TEST(test_guest_by_address), TEST(test_range),
+		TEST(test_overlap),
 		TEST(test_refused_by_kernel), TEST(test_privileged_port), TEST(test_no_descriptors), TEST(test_udp), TEST(test_unix),
 	};
 	pid_t router = netns_enter();

@@ -137,7 +137,8 @@ static void test_strangers(void **state)
 static void test_refused(void **state)
 {
 	static const struct { const char *addr, *from; uint8_t type, code; } cases[] = {
-		{ OWN4, "10.0.2.2", 3, 3 }, { OWN6, "fd00:1::2", 1, 4 }, { "203.0.113.9", "203.0.113.9", 3, 3 }, { "2001:db8:2::9", "2001:db8:2::9", 1, 4 },
+		{ OWN4, "10.0.2.2", 3, 3 }, { OWN6, "fd00:1::2", 1, 4 }, { "203.0.113.9", "203.0.113.9", 3, 3 },
+		{ "2001:db8:2::9", "2001:db8:2::9", 1, 4 },
 	};
 	static const uint8_t datagram[] = { 5001 >> 8, 5001 & 255, 7777 >> 8, 7777 & 255, 0, 11 };
 	struct world *w = *state;
@@ -259,7 +260,8 @@ static void test_too_big(void **state)
 
 static void test_large(void **state)
 {
-	static const struct { const char *addr; size_t size; } cases[] = { { OWN4, 1472 }, { OWN4, 1473 }, { OWN4, 65507 }, { OWN6, 1453 }, { OWN6, 65000 } };
+	static const struct { const char *addr; size_t size; } cases[] = { { OWN4, 1472 }, { OWN4, 1473 }, { OWN4, 65507 }, { OWN6, 1453 },
+		{ OWN6, 65000 } };
 	struct world *w = *state;
 	uint8_t *payload = malloc(65536);
 	struct rng rng = { 9 };
@@ -371,7 +373,8 @@ static void test_timeouts(void **state)
 
 static bool has_flow(struct world *w, uint16_t port, uint16_t peer_port)
 {
-	struct flow_key key = { .guest = guest_addr_of(0, false), .peer = a(OWN4), .guest_port = port, .peer_port = peer_port, .kind = FLOW_UDP };
+	struct flow_key key = { .guest = guest_addr_of(0, false), .peer = a(OWN4), .guest_port = port, .peer_port = peer_port,
+		.kind = FLOW_UDP };
 
 	return flow_find(w->flows, &key);
 }
@@ -455,7 +458,10 @@ static void test_taken_over(void **state)
 	close(s2);
 }
 
-/* Clients of a forward: two behind one address as the guest sees it, which the guest tells apart, and who get their own answers, from the address they asked. */
+/*
+ * Clients of a forward: two behind one address as the guest sees it, which the guest tells apart, and who get their own answers, from the
+ * address they asked.
+ */
 static void test_clients(void **state)
 {
 	struct world *w = *state;
@@ -469,7 +475,8 @@ static void test_clients(void **state)
 
 	assert_int_equal(setsockopt(listening, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)), 0);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(udp_from_client(w->udp, listening, &guest, to, 80, a(i ? "127.0.0.3" : "127.0.0.2"), 9000, a("127.0.0.9"), &payload, &fresh, w->now), DROP_NONE);
+		assert_int_equal(udp_from_client(w->udp, listening, &guest, to, 80, a(i ? "127.0.0.3" : "127.0.0.2"), 9000, a("127.0.0.9"),
+						 &payload, &fresh, w->now), DROP_NONE);
 		assert_true(fresh);
 		guest_read(w, 0, i, g);
 		assert_true(addr_equal(g->ip.src, w->plan.gateway4));
@@ -479,7 +486,8 @@ static void test_clients(void **state)
 	assert_int_equal(ports[0], 9000);
 	assert_int_not_equal(ports[1], 9000);
 	/* The same client again: the same flow. */
-	assert_int_equal(udp_from_client(w->udp, listening, &guest, to, 80, a("127.0.0.3"), 9000, a("127.0.0.9"), &payload, &fresh, w->now), DROP_NONE);
+	assert_int_equal(udp_from_client(w->udp, listening, &guest, to, 80, a("127.0.0.3"), 9000, a("127.0.0.9"), &payload, &fresh, w->now),
+			 DROP_NONE);
 	assert_false(fresh);
 	guest_read(w, 0, 2, g);
 	assert_int_equal(be16_get((be16_t){{ g->data[0], g->data[1] }}), ports[1]);
@@ -493,7 +501,8 @@ static void test_clients(void **state)
 	assert_true(addr_equal(from, a("127.0.0.9")));
 
 	/* One on the internet is seen as it is. */
-	assert_int_equal(udp_from_client(w->udp, listening, &guest, to, 80, a("203.0.113.50"), 9000, a(OWN4), &payload, &fresh, w->now), DROP_NONE);
+	assert_int_equal(udp_from_client(w->udp, listening, &guest, to, 80, a("203.0.113.50"), 9000, a(OWN4), &payload, &fresh, w->now),
+			 DROP_NONE);
 	guest_read(w, 0, 3, g);
 	assert_true(addr_equal(g->ip.src, a("203.0.113.50")));
 	assert_int_equal(flow_count(w->flows, FLOW_UDP), 3);
@@ -501,7 +510,8 @@ static void test_clients(void **state)
 	assert_int_equal(flow_count(w->flows, FLOW_UDP), 0);
 	assert_int_equal(fcntl(listening, F_GETFD), 0 | FD_CLOEXEC);
 	guest.port_id = 0;
-	assert_int_equal(udp_from_client(w->udp, listening, &guest, to, 80, a("127.0.0.3"), 9000, a("127.0.0.9"), &payload, &fresh, w->now), DROP_PORT_DOWN);
+	assert_int_equal(udp_from_client(w->udp, listening, &guest, to, 80, a("127.0.0.3"), 9000, a("127.0.0.9"), &payload, &fresh, w->now),
+			 DROP_PORT_DOWN);
 	free(g);
 	close(listening);
 	close(one);
@@ -513,9 +523,12 @@ static void test_clients(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_round_trip), TEST(test_gateway), TEST(test_ports), TEST(test_port_of_host), TEST(test_strangers), TEST(test_refused), TEST(test_refused_run),
-		TEST(test_unreachable), TEST(test_policy), TEST(test_full_access), TEST(test_too_big), TEST(test_large), TEST(test_many), TEST(test_header),
-		TEST(test_timeouts), TEST(test_eviction), TEST(test_no_descriptors), TEST(test_malformed), TEST(test_taken_over), TEST(test_clients),
+		TEST(test_round_trip), TEST(test_gateway), TEST(test_ports), TEST(test_port_of_host), TEST(test_strangers),
+		TEST(test_refused), TEST(test_refused_run),
+		TEST(test_unreachable), TEST(test_policy), TEST(test_full_access), TEST(test_too_big), TEST(test_large), TEST(test_many),
+		TEST(test_header),
+		TEST(test_timeouts), TEST(test_eviction), TEST(test_no_descriptors), TEST(test_malformed), TEST(test_taken_over),
+		TEST(test_clients),
 	};
 	pid_t router = netns_enter();
 	int r = cmocka_run_group_tests(tests, NULL, NULL);

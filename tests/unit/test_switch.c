@@ -12,7 +12,8 @@ struct world {
 	usec_t now;
 };
 
-static const struct mac A = {{ 2, 0, 0, 0, 0, 0xa }}, B = {{ 2, 0, 0, 0, 0, 0xb }}, C = {{ 2, 0, 0, 0, 0, 0xc }}, UNKNOWN = {{ 2, 0, 0, 0, 0, 0xff }};
+static const struct mac A = {{ 2, 0, 0, 0, 0, 0xa }}, B = {{ 2, 0, 0, 0, 0, 0xb }}, C = {{ 2, 0, 0, 0, 0, 0xc }},
+	UNKNOWN = {{ 2, 0, 0, 0, 0, 0xff }};
 
 static int setup(void **state)
 {
@@ -340,7 +341,8 @@ static void test_like_a_model(void **state)
 			model[m] = p;
 		}
 		m = rng_below(&rng, 64);
-		assert_ptr_equal(switch_lookup(w->sw, (struct mac){{ 2, 0, 0, 0, 1, m }}, w->now), model[m] < 0 ? NULL : &w->p[model[m]]->port);
+		assert_ptr_equal(switch_lookup(w->sw, (struct mac){{ 2, 0, 0, 0, 1, m }}, w->now), model[m] < 0 ? NULL
+				 : &w->p[model[m]]->port);
 	}
 }
 

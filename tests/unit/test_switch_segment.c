@@ -113,8 +113,8 @@ static void build(struct super *s, const struct shape *shape, struct rng *rng, b
 
 	s->frame = (struct frame){ .iov = s->iov, .size = size };
 	s->frame.offload = (struct offload){
-		.gso = !gso ? GSO_NONE : !shape->tcp ? GSO_UDP : shape->v6 ? GSO_TCP6 : GSO_TCP4, .checksum_open = true, .segment_size = gso ? shape->segment : 0,
-		.checksum_start = s->link + s->ip, .checksum_offset = shape->tcp ? 16 : 6,
+		.gso = !gso ? GSO_NONE : !shape->tcp ? GSO_UDP : shape->v6 ? GSO_TCP6 : GSO_TCP4, .checksum_open = true,
+		.segment_size = gso ? shape->segment : 0, .checksum_start = s->link + s->ip, .checksum_offset = shape->tcp ? 16 : 6,
 	};
 	while (at < size) {
 		size_t take = s->frame.parts == 63 ? size - at : 1 + rng_below(rng, 1 + rng_below(rng, 8000));
@@ -125,7 +125,8 @@ static void build(struct super *s, const struct shape *shape, struct rng *rng, b
 	}
 }
 
-static void check_piece(const struct super *s, const struct shape *shape, const uint8_t *data, uint32_t size, uint32_t index, uint32_t *offset)
+static void check_piece(const struct super *s, const struct shape *shape, const uint8_t *data, uint32_t size, uint32_t index,
+			uint32_t *offset)
 {
 	uint32_t headers = s->link + s->ip + s->l4, want = MIN(shape->segment, shape->payload - *offset);
 	const uint8_t *ip = data + s->link, *l4 = ip + s->ip;
@@ -192,7 +193,8 @@ static void test_pieces(void **state _unused_)
 		{ .tcp = true, .payload = 0, .segment = 1460, .flags = 0x10 },
 		{ .tcp = true, .payload = 999, .segment = 7, .tcp_options = 12, .flags = 0x18 },
 		{ .tcp = true, .payload = 20000, .segment = 1111, .ip_options = 40, .tcp_options = 40, .flags = 0x18 },
-		{ .tcp = true, .v6 = true, .vlan = true, .payload = 20001, .segment = 1333, .ip_options = 16, .tcp_options = 12, .flags = 0x19 },
+		{ .tcp = true, .v6 = true, .vlan = true, .payload = 20001, .segment = 1333, .ip_options = 16, .tcp_options = 12,
+			.flags = 0x19 },
 		{ .payload = 60000, .segment = 1200 },
 		{ .payload = 3001, .segment = 1000 },
 		{ .v6 = true, .payload = 60001, .segment = 1201 },
@@ -210,7 +212,8 @@ static void test_random_pieces(void **state _unused_)
 
 	for (int i = 0; i < 300; i++) {
 		struct shape s = {
-			.v6 = rng_below(&rng, 2), .tcp = rng_below(&rng, 2), .vlan = rng_below(&rng, 4) == 0, .payload = rng_below(&rng, 64000),
+			.v6 = rng_below(&rng, 2), .tcp = rng_below(&rng, 2), .vlan = rng_below(&rng, 4) == 0,
+			.payload = rng_below(&rng, 64000),
 			.ip_options = 8 * rng_below(&rng, 4), .tcp_options = 4 * rng_below(&rng, 11), .flags = rng_next(&rng),
 		};
 
@@ -237,7 +240,8 @@ static void test_checksum_alone(void **state _unused_)
 		assert_false(to->frames[0].offload.checksum_open);
 		assert_memory_equal(to->frames[0].data, s->data, at);
 		assert_memory_equal(to->frames[0].data + at + 2, s->data + at + 2, s->frame.size - at - 2);
-		assert_int_equal(sum_l4(shape.v6, to->frames[0].data + s->link, shape.tcp ? 6 : 17, to->frames[0].data + s->link + s->ip, s->l4 + shape.payload),
+		assert_int_equal(sum_l4(shape.v6, to->frames[0].data + s->link, shape.tcp ? 6 : 17, to->frames[0].data + s->link + s->ip,
+					s->l4 + shape.payload),
 				 0xffff);
 		free(s);
 		fake_free(&from->port);
@@ -292,8 +296,8 @@ static void test_needed(void **state _unused_)
 }
 
 enum spoil {
-	SPOIL_NOTHING, SEGMENT_ZERO, SEGMENT_TINY, WRONG_VERSION, WRONG_PROTOCOL, UNKNOWN_GSO, FRAGMENT, IP_TOO_LONG, DATA_OFFSET, NO_IP, CUT_SHORT, LONG_HEADERS, MANY_PARTS,
-	START_IN_LINK, START_BEYOND, OFFSET_BEYOND, SPOILS,
+	SPOIL_NOTHING, SEGMENT_ZERO, SEGMENT_TINY, WRONG_VERSION, WRONG_PROTOCOL, UNKNOWN_GSO, FRAGMENT, IP_TOO_LONG, DATA_OFFSET, NO_IP,
+	CUT_SHORT, LONG_HEADERS, MANY_PARTS, START_IN_LINK, START_BEYOND, OFFSET_BEYOND, SPOILS,
 };
 
 static void spoil(struct super *s, enum spoil how)
@@ -372,7 +376,8 @@ static void test_oversize(void **state _unused_)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pieces), cmocka_unit_test(test_random_pieces), cmocka_unit_test(test_checksum_alone), cmocka_unit_test(test_zero_checksum),
+		cmocka_unit_test(test_pieces), cmocka_unit_test(test_random_pieces), cmocka_unit_test(test_checksum_alone),
+		cmocka_unit_test(test_zero_checksum),
 		cmocka_unit_test(test_needed), cmocka_unit_test(test_hostile), cmocka_unit_test(test_oversize),
 	};
 
