@@ -167,8 +167,7 @@ static void take_errors(struct echo *e, struct flow *f, usec_t now)
 	}
 }
 
-static enum drop send_request(struct echo *e, struct flow *f, const struct ip_packet *ip, struct icmp_header request,
-			      const struct cursor *data, usec_t now)
+static enum drop send_request(struct flow *f, const struct ip_packet *ip, struct icmp_header request, const struct cursor *data)
 {
 	struct iovec iov[1 + PARTS] = { { &request, sizeof(request) } };
 	size_t parts = cursor_iov(data, iov + 1, PARTS);
@@ -177,12 +176,7 @@ static enum drop send_request(struct echo *e, struct flow *f, const struct ip_pa
 	if (!parts && cursor_left(data))
 		return DROP_MALFORMED;
 	hostsock_follow(f->fd, &f->echo.sent_as, ip);
-	if (sendmsg(f->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-		return DROP_NONE;
-	if (errno == EAGAIN)
-		return DROP_SOCKET_FULL;
-	take_errors(e, f, now); /* an earlier packet's, perhaps */
-	return errqueue_drop_of(sendmsg(f->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0);
+	return errqueue_drop_of(hostsock_send(f->fd, &m));
 }
 
 static enum drop take_request(struct echo *e, struct mac from, const struct ip_packet *ip, const struct icmp_header *request,
@@ -205,7 +199,7 @@ static enum drop take_request(struct echo *e, struct mac from, const struct ip_p
 		return drop;
 	f->mac = from;
 	idle_touch(&e->idle, f, now);
-	drop = send_request(e, f, ip, *request, data, now);
+	drop = send_request(f, ip, *request, data);
 	if (drop == DROP_TOO_BIG)
 		*mtu = hostsock_mtu(f->fd, ip->dst);
 	return drop;

@@ -61,6 +61,18 @@ void hostsock_follow(int fd, struct sent_as *as, const struct ip_packet *ip)
 		as->may_fragment = may_fragment;
 }
 
+int hostsock_send(int fd, const struct msghdr *m)
+{
+	int r = 0;
+
+	for (int attempt = 0; attempt < 2; attempt++) {
+		r = sendmsg(fd, m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+		if (!r || r == -EAGAIN)
+			break;
+	}
+	return r;
+}
+
 unsigned int hostsock_mtu(int fd, addr_t like)
 {
 	bool v4 = addr_is4(like);

@@ -2,6 +2,7 @@
 /* Datagram sockets of the host: their options by one name for both versions of IP. */
 #pragma once
 #include <stdbool.h>
+#include <sys/socket.h>
 #include "gateway/flow_kinds.h"
 #include "wire/ip.h"
 
@@ -29,6 +30,13 @@ int hostsock_set(int fd, addr_t like, enum hostsock_option option, int value);
  * zeroed at first.
  */
 void hostsock_follow(int fd, struct sent_as *as, const struct ip_packet *ip);
+
+/**
+ * hostsock_send() - send a datagram, without waiting
+ * What sendmsg(2) says at first may be the error of an earlier datagram, and then this one was not looked at: it is tried once more.
+ * Return: 0 or negative errno.
+ */
+int hostsock_send(int fd, const struct msghdr *m);
 
 /** hostsock_mtu() - of the path to the peer of a connected socket, as the kernel knows it. Return: 0 if it does not tell. */
 unsigned int hostsock_mtu(int fd, addr_t like);

@@ -242,10 +242,10 @@ static int send_inbound(const struct flow *f, struct msghdr *m)
 	m->msg_control = control;
 	m->msg_controllen = sizeof(control);
 	put_source(m, f);
-	return sendmsg(f->fd, m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return hostsock_send(f->fd, m);
 }
 
-static enum drop send_out(struct udp *u, struct flow *f, const struct cursor *payload, usec_t now)
+static enum drop send_out(struct flow *f, const struct cursor *payload)
 {
 	struct iovec iov[PARTS];
 	struct msghdr m = { .msg_iov = iov, .msg_iovlen = cursor_iov(payload, iov, PARTS) };
@@ -256,13 +256,7 @@ static enum drop send_out(struct udp *u, struct flow *f, const struct cursor *pa
 		f->udp.answered = true;
 		return errqueue_drop_of(send_inbound(f, &m));
 	}
-	if (sendmsg(f->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-		return DROP_NONE;
-	if (errno == EAGAIN)
-		return DROP_SOCKET_FULL;
-	/* The error may have been that of an earlier datagram, and this one not been looked at. */
-	take_errors(u, f, now);
-	return errqueue_drop_of(sendmsg(f->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0);
+	return errqueue_drop_of(hostsock_send(f->fd, &m));
 }
 
 enum drop udp_from_guest(struct udp *u, struct mac from, const struct ip_packet *ip, struct cursor l4, usec_t now)
@@ -288,7 +282,7 @@ enum drop udp_from_guest(struct udp *u, struct mac from, const struct ip_packet 
 		idle_touch(&u->idle, f, now);
 		if (!(f->flags & FLOW_INBOUND))
 			hostsock_follow(f->fd, &f->udp.sent_as, ip);
-		drop = send_out(u, f, &payload, now);
+		drop = send_out(f, &payload);
 		if (drop == DROP_TOO_BIG)
 			mtu = hostsock_mtu(f->fd, ip->dst);
 	}

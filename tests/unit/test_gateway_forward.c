@@ -460,6 +460,17 @@ static void test_unix(void **state)
 	assert_int_equal(add(f, path, "web:22"), -EADDRINUSE);
 	assert_non_null(strstr(f->error, path));
 	assert_int_equal(stat(path, &st), 0);
+	/* Nor is one that has no time for us now. */
+	int busy[8];
+
+	for (size_t i = 0; i < ARRAY_SIZE(busy); i++) {
+		busy[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		connect(busy[i], (struct sockaddr *)&un, sizeof(un));
+	}
+	assert_int_equal(add(f, path, "web:22"), -EADDRINUSE);
+	assert_int_equal(stat(path, &st), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(busy); i++)
+		close(busy[i]);
 	close(stale);
 	add_well(f, path, "web:22");
 	/* If somebody has put another in its place, that stays. */

@@ -130,6 +130,17 @@ static void test_strangers(void **state)
 	world_pump(w, 0, 2);
 	expect_udp(w, 0, &at, a(OWN4), 7000, 5001, "good", 4);
 	assert_int_equal(w->port[0]->count, 1);
+	/* Nor what came before the socket was connected, when the kernel did not look at the sender yet. */
+	struct flow *f = flow_next(w->flows, NULL);
+
+	f->udp.remote_port = 7999;
+	server_send(s, a(OWN4), port, "late", 4);
+	world_pump(w, 0, 2);
+	f->udp.remote_port = 7000;
+	f->udp.remote = a("198.51.100.1");
+	server_send(s, a(OWN4), port, "late", 4);
+	world_pump(w, 0, 2);
+	assert_int_equal(w->port[0]->count, 1);
 	close(s);
 	close(stranger);
 }
