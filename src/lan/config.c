@@ -257,7 +257,8 @@ static int new_config(struct lan_config **out, const char *name, char *error, si
 		return -ENOMEM;
 	}
 	*c = (struct lan_config){
-		.fabric = FABRIC_USER, .domain = "hospes", .mtu = 1500, .lease_seconds = 86400, .host_access = HOST_ACCESS_LAN,
+		.fabric = FABRIC_USER, .domain = "hospes", .mtu = 1500, .lease_seconds = 86400, .keepalive_seconds = 7200,
+		.host_access = HOST_ACCESS_LAN,
 		.flow_max = 65536,
 	};
 	strcpy(c->name, name);

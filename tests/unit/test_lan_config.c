@@ -29,6 +29,7 @@ static void check_defaults(const struct lan_config *c)
 	assert_false(c->has_net4 || c->no_ip4 || c->has_net6 || c->no_ip6);
 	assert_int_equal(c->mtu, 1500);
 	assert_int_equal(c->lease_seconds, 86400);
+	assert_int_equal(c->keepalive_seconds, 7200);
 	assert_int_equal(c->host_access, HOST_ACCESS_LAN);
 	assert_int_equal(c->flow_max, 65536);
 	assert_int_equal(c->guest_count, 0);
