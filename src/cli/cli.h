@@ -53,7 +53,10 @@ const struct verb *verb_at(size_t index);
  */
 int cli_wrong(const char *verb, const char *format, ...) _printf_(2, 3);
 
-/** cli_status() - the exit status for a negative errno: a wrong configuration file (-EBADMSG of lan_connect()) counts as a wrong command line does */
+/**
+ * cli_status() - the exit status for a negative errno: a wrong configuration file (-EBADMSG of lan_connect()) counts as a wrong command
+ * line does
+ */
 static inline int cli_status(int error) { return error == -EBADMSG ? EXIT_USAGE : EXIT_FAILURE; }
 
 /** cli_unknown_verb() - say that there is no such verb, and which one was probably meant. Return: EXIT_USAGE. */

@@ -31,7 +31,8 @@ static int connect_guest(const char *lan, struct guest_ref *ref)
 	int r;
 
 	if (fd == -ENOENT)
-		log_error("LAN %s is down, so there is no guest %s; hospes run --lan %s --name %s IMAGE starts both", lan, ref->guest, lan, ref->guest);
+		log_error("LAN %s is down, so there is no guest %s; hospes run --lan %s --name %s IMAGE starts both",
+			  lan, ref->guest, lan, ref->guest);
 	if (fd < 0)
 		return fd;
 	r = strip_own_domain(fd, ref);

@@ -48,7 +48,8 @@ static int set_links(const json_t *reply, unsigned int index)
 	struct mac mac;
 	int r = 0;
 
-	if (!mac_parse(lan_text(reply, "mac"), &mac) || get_address(reply, "address4", &address4) || get_address(reply, "gateway4", &gateway4) ||
+	if (!mac_parse(lan_text(reply, "mac"), &mac) ||
+	    get_address(reply, "address4", &address4) || get_address(reply, "gateway4", &gateway4) ||
 	    get_address(reply, "address6", &address6) || get_address(reply, "gateway6", &gateway6))
 		r = -EPROTO;
 	if (!r)

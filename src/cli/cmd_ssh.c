@@ -96,7 +96,9 @@ static int resolve(struct target *t, const struct guest_ref *ref)
 	guest = json_object_get(found, "guest");
 	name = *lan_text(guest, "name") ? lan_text(guest, "name") : bare.guest;
 	if (strcmp(lan_text(guest, "state"), "attached")) {
-		log_error("guest %s is not running; hospes ls shows who is, hospes run --lan %s --name %s IMAGE starts it", name, t->lan, name);
+		log_error("guest %s is not running, or not on the network yet; hospes ls shows who is, "
+			  "hospes run --lan %s --name %s IMAGE starts one",
+			  name, t->lan, name);
 		return -EHOSTUNREACH;
 	}
 	snprintf(t->name, sizeof(t->name), strchr(name, ':') ? "[%s]" : "%s", name);
@@ -111,7 +113,8 @@ static int resolve(struct target *t, const struct guest_ref *ref)
 /* Our options stand behind the user's: of two, ssh takes the first. */
 static int put_own_options(struct line *l, const struct target *t, const struct ssh_paths *p, bool have_user)
 {
-	_cleanup_(freep) char *program = ssh_quote_command(p->program), *known = ssh_quote_path(p->known_hosts), *key = ssh_quote_path(p->key);
+	_cleanup_(freep) char *program = ssh_quote_command(p->program);
+	_cleanup_(freep) char *known = ssh_quote_path(p->known_hosts), *key = ssh_quote_path(p->key);
 
 	if (!program || !known || !key) {
 		log_error("ssh cannot take the path %s: it has quotes or backslashes in it", p->known_hosts);

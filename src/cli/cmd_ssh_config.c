@@ -76,7 +76,7 @@ static int find_domain(const char *lan, char *pattern, size_t size, bool *own)
 		log_error("%s", error);
 		return r;
 	}
-	*own = strcmp(config->domain, GUEST_DOMAIN + 1);
+	*own = strcmp(config->domain, GUEST_DOMAIN);
 	snprintf(pattern, size, "*.%s", config->domain);
 	lan_config_free(config);
 	return 0;
@@ -92,7 +92,8 @@ static char *make_block(const char *lan)
 		return NULL;
 	block = quoted_block(&paths, pattern, own ? lan : NULL);
 	if (!block)
-		log_error("cannot write paths with quotes or backslashes into ssh's configuration: %s, %s", paths.program, paths.known_hosts);
+		log_error("cannot write paths with quotes or backslashes into ssh's configuration: %s, %s",
+			  paths.program, paths.known_hosts);
 	return block;
 }
 
@@ -163,13 +164,15 @@ int cmd_ssh_config(int argc, char **argv)
 	_cleanup_(freep) char *block = NULL;
 	const char *lan = LAN_DEFAULT;
 	bool add = false, remove = false;
-	const struct args_option options[] = { ARGS_LAN(&lan), { "install", 0, .flag = &add }, { "remove", 0, .flag = &remove }, { 0 } };
+	const struct args_option options[] = {
+		ARGS_LAN(&lan), { "install", 0, .flag = &add }, { "remove", 0, .flag = &remove }, { 0 }
+	};
 	struct args args;
 
 	if (args_parse(&args, argc, argv, options, ARGS_ANYWHERE) < 0 || lan_name_check(lan) < 0)
 		return EXIT_USAGE;
 	if (args.count || args.rest_count || (add && remove))
-		return cli_wrong("ssh-config", add && remove ? "--install or --remove, not both" : "there is nothing to write behind it but options");
+		return cli_wrong("ssh-config", add && remove ? "--install or --remove, not both" : "nothing but options is expected");
 	if (places_find(&places) < 0)
 		return EXIT_FAILURE;
 	if (remove)

@@ -57,7 +57,8 @@ static int wait_ready(int fd, pid_t pid, const char *lan)
 	}
 	if (!r) {
 		kill(pid, SIGTERM);
-		log_error("cannot start LAN %s: hospesd (process %d) was not ready after %d s and was ended", lan, (int)pid, READY_TIMEOUT_MS / 1000);
+		log_error("cannot start LAN %s: hospesd (process %d) was not ready after %d s and was ended",
+			  lan, (int)pid, READY_TIMEOUT_MS / 1000);
 		return -ETIMEDOUT;
 	}
 	if (waitpid(pid, &status, 0) != pid)

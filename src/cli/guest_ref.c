@@ -63,7 +63,7 @@ static void take_lan(struct guest_ref *ref)
 	size_t before = strlen(ref->guest);
 	char *dot;
 
-	guest_ref_strip_domain(ref, GUEST_DOMAIN + 1);
+	guest_ref_strip_domain(ref, GUEST_DOMAIN);
 	dot = strlen(ref->guest) < before ? strchr(ref->guest, '.') : NULL;
 	if (dot && lan_name_valid(dot + 1)) {
 		*dot = 0;

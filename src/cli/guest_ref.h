@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include "lan/plan.h"
 
-#define GUEST_DOMAIN ".hospes"    /* what names carry outside their LAN, where they need no other mark */
+#define GUEST_DOMAIN "hospes"    /* what names carry outside their LAN, where they need no other mark */
 
 struct guest_ref {
 	char guest[128];           /* as Resolve and Connect take it */

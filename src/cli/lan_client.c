@@ -86,14 +86,18 @@ const char *lan_error_text(const char *name, const json_t *p, char *into, size_t
 	const char *guest = lan_text(p, "guest"), *what = lan_text(p, "what"), *message = lan_text(p, "message");
 
 	if (!strcmp(name, "NoGuest"))
-		snprintf(into, size, "there is no guest \"%s\" on this LAN; hospes ls shows who is there, hospes run --name %s IMAGE starts one",
+		snprintf(into, size, "there is no guest \"%s\" on this LAN; hospes ls shows who is there, "
+			 "hospes run --name %s IMAGE starts one",
 			 guest, guest);
 	else if (!strcmp(name, "GuestAway"))
-		snprintf(into, size, "guest %s does not answer: it is not running, or has no address yet; hospes ls shows its state", guest);
+		snprintf(into, size, "guest %s does not answer: it is not running, or has no address yet; hospes ls shows its state",
+			 guest);
 	else if (!strcmp(name, "Refused"))
-		snprintf(into, size, "guest %s refuses port %d: nothing listens there, inside the guest", guest, (int)lan_number(p, "port"));
+		snprintf(into, size, "guest %s refuses port %d: nothing listens there, inside the guest",
+			 guest, (int)lan_number(p, "port"));
 	else if (!strcmp(name, "Exists") || !strcmp(name, "Invalid"))
-		snprintf(into, size, "%s: %s", what, *message ? message : !strcmp(name, "Exists") ? "it is there already" : "it is not valid");
+		snprintf(into, size, "%s: %s", what,
+			 *message ? message : !strcmp(name, "Exists") ? "it is there already" : "it is not valid");
 	else if (!strcmp(name, "Full"))
 		snprintf(into, size, "there is no room for %s: the LAN carries as many as it can", what);
 	else if (!strcmp(name, "Failed"))

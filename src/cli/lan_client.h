@@ -19,7 +19,8 @@ enum lan_start {
  * lan_connect() - connect to a LAN's control socket
  * @lan:   its name
  * @start: what to do if it is down
- * Return: a descriptor, or negative errno (cli_status() makes the exit status of it); a message has been given, except for -ENOENT with LAN_AS_IS.
+ * Return: a descriptor, or negative errno (cli_status() makes the exit status of it); a message has been given, except for -ENOENT with
+ * LAN_AS_IS.
  */
 int lan_connect(const char *lan, enum lan_start start);
 

@@ -89,7 +89,9 @@ static int guest_row(struct table *t, const json_t *list, const json_t *guest)
 
 int list_print_guests(const json_t *list, FILE *to)
 {
-	static const char *const headings[] = { "NAME", "STATE", "PORT", "MAC", "ADDRESS", ">FROM GUEST", ">RATE", ">TO GUEST", ">RATE", NULL };
+	static const char *const headings[] = {
+		"NAME", "STATE", "PORT", "MAC", "ADDRESS", ">FROM GUEST", ">RATE", ">TO GUEST", ">RATE", NULL
+	};
 	_cleanup_(table_freep) struct table *t = NULL;
 	const json_t *guests = json_object_get(list, "guests");
 	json_t *guest;

@@ -56,7 +56,8 @@ static int say_closed(int error)
 		log_error("exec needs a user namespace, and AppArmor keeps them for programs with a profile; open them with: "
 			  "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0");
 	else if (error == ENOSPC)
-		log_error("exec needs a user namespace, and there are too many; see sysctl user.max_user_namespaces and user.max_net_namespaces");
+		log_error("exec needs a user namespace, and there are too many; see sysctl user.max_user_namespaces and "
+			  "user.max_net_namespaces");
 	else
 		log_error("exec needs a user namespace: %s; a container or a seccomp filter may forbid them here "
 			  "(docker: --security-opt seccomp=unconfined)", strerror(error));
@@ -99,7 +100,8 @@ static int say_no_tun(int error)
 	if (error == ENOENT || error == ENODEV)
 		log_error("exec needs a tap device, and /dev/net/tun is missing; load it with: sudo modprobe tun");
 	else if (error == EACCES || error == EPERM)
-		log_error("exec needs a tap device, and /dev/net/tun is not open to you; open it with: sudo chmod 666 /dev/net/tun; for good: "
+		log_error("exec needs a tap device, and /dev/net/tun is not open to you; open it with: "
+			  "sudo chmod 666 /dev/net/tun; for good: "
 			  "echo 'KERNEL==\"tun\", MODE=\"0666\"' | sudo tee /etc/udev/rules.d/50-tun.rules");
 	else
 		log_error("exec cannot make a tap device: /dev/net/tun: %s", strerror(error));
@@ -165,7 +167,8 @@ static int cover_all(const char *folder, const char *text)
 	if (!r)
 		r = cover(folder, "resolv.conf", "/etc/resolv.conf");
 	if (r == -ENOENT) {
-		log_warning("this host has no /etc/resolv.conf, so names are not found; use addresses, or make it with: sudo touch /etc/resolv.conf");
+		log_warning("this host has no /etc/resolv.conf, so names are not found; use addresses, or make it with: "
+			    "sudo touch /etc/resolv.conf");
 		r = 0;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(other_resolvers) && !r; i++) {

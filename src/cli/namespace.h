@@ -7,7 +7,10 @@
 #pragma once
 #include <stdbool.h>
 
-/** namespace_check_tap() - can a tap device be made at all? Asked before anything is started. Return: 0 or negative errno after a message. */
+/**
+ * namespace_check_tap() - can a tap device be made at all? Asked before anything is started.
+ * Return: 0 or negative errno after a message.
+ */
 int namespace_check_tap(void);
 
 /**

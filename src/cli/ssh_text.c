@@ -46,6 +46,13 @@ static const char *option_value(int argc, char **argv, int i, char *letter)
 	return NULL;
 }
 
+/* "User=x", "user x", but not "UserKnownHostsFile=x" */
+static bool sets_user(const char *option)
+{
+	option += strspn(option, " \t");
+	return !strncasecmp(option, "User", 4) && option[4] && strchr("= \t", option[4]);
+}
+
 bool ssh_words_have_user(int argc, char **argv, int host)
 {
 	if (host < argc && strchr(argv[host], '@'))
@@ -54,8 +61,7 @@ bool ssh_words_have_user(int argc, char **argv, int host)
 		char letter = 0;
 		const char *value = argv[i][0] == '-' ? option_value(argc, argv, i, &letter) : NULL;
 
-		if (value && (letter == 'l' || (letter == 'o' && !strncasecmp(value + strspn(value, " "), "User", 4) && strcspn(value, "= ") <= 5 &&
-						strncasecmp(value, "UserK", 5))))
+		if (value && (letter == 'l' || (letter == 'o' && sets_user(value))))
 			return true;
 		i += wants_next(argv[i]);
 	}
@@ -147,7 +153,10 @@ char *ssh_config_block(const struct ssh_block *b)
 	if (!to)
 		return NULL;
 	fprintf(to, "Host %s\n", b->pattern);
-	fprintf(to, "\tProxyCommand %s connect %s%s%s%%h:%%p\n", b->program, b->lan ? "--lan " : "", b->lan ? b->lan : "", b->lan ? " " : "");
+	fprintf(to, "\tProxyCommand %s connect ", b->program);
+	if (b->lan)
+		fprintf(to, "--lan %s ", b->lan);
+	fprintf(to, "%%h:%%p\n");
 	fprintf(to, "\tUserKnownHostsFile %s ~/.ssh/known_hosts\n", b->known_hosts);
 	fprintf(to, "\tStrictHostKeyChecking accept-new\n");
 	/* Naming one key turns the default ones off: so they are named, too. */
