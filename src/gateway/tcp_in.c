@@ -68,16 +68,18 @@ static uint32_t read_sack(struct flow *f, const struct tcp_segment *s)
 	return beyond;
 }
 
-/*
- * Is a segment lost? With SACK when three segments' worth lies beyond it (RFC 6675 section 2, DupThresh), which one frame of many segments can show; without, after three
- * duplicate acknowledgements (RFC 5681 section 2 says what that is). Then NewReno's recovery begins (RFC 6582).
- */
-static void look_for_loss(struct tcp *t, struct flow *f, const struct tcp_segment *s, uint32_t window, uint32_t beyond, usec_t now)
+/* RFC 5681 section 2 */
+static bool is_duplicate(const struct flow *f, const struct tcp_segment *s, uint32_t window)
 {
-	bool duplicate = s->ack == f->tcp.una && !s->payload_size && !(s->flags & TCP_FIN) && window == f->tcp.wnd && f->tcp.max != f->tcp.una;
+	return s->ack == f->tcp.una && !s->payload_size && !(s->flags & TCP_FIN) && window == f->tcp.wnd && f->tcp.max != f->tcp.una;
+}
 
-	if (duplicate && !(f->tcp.flags & TCP_RECOVERY))
-		f->tcp.dup_acks++;
+/*
+ * Is a segment lost? With SACK when three segments' worth lies beyond it (RFC 6675 section 2, DupThresh), which one frame of many segments can show, and an acknowledgement
+ * of something new as well; without, after three duplicate acknowledgements (RFC 5681). Then NewReno's recovery begins (RFC 6582).
+ */
+static void look_for_loss(struct tcp *t, struct flow *f, uint32_t beyond, usec_t now)
+{
 	if (f->tcp.flags & TCP_RECOVERY || (f->tcp.dup_acks < 3 && beyond < 3u * f->tcp.mss))
 		return;
 	f->tcp.dup_acks = 0;
@@ -90,7 +92,7 @@ static void look_for_loss(struct tcp *t, struct flow *f, const struct tcp_segmen
 /* Return: false if the acknowledgement is of something never sent. */
 static bool take_acknowledgement(struct tcp *t, struct flow *f, const struct tcp_segment *s, usec_t now)
 {
-	uint32_t window = (uint32_t)s->window << f->tcp.guest_scale, beyond;
+	uint32_t window = (uint32_t)s->window << f->tcp.guest_scale, generation = f->generation, beyond;
 
 	if (seq_lt(f->tcp.max, s->ack))
 		return false;
@@ -100,8 +102,8 @@ static bool take_acknowledgement(struct tcp *t, struct flow *f, const struct tcp
 	beyond = read_sack(f, s);
 	if (s->ack != f->tcp.una || window > f->tcp.wnd)
 		tcp_list_add(t, TCP_RUNS, f);
-	if (s->ack == f->tcp.una)
-		look_for_loss(t, f, s, window, beyond, now);
+	if (is_duplicate(f, s, window) && !(f->tcp.flags & TCP_RECOVERY))
+		f->tcp.dup_acks++;
 	f->tcp.wnd = window;
 	if (window)
 		f->tcp.flags &= (uint16_t)~TCP_PROBING;
@@ -109,6 +111,8 @@ static bool take_acknowledgement(struct tcp *t, struct flow *f, const struct tcp
 		f->tcp.retries = MIN(f->tcp.retries, TCP_RETRIES / 2); /* closed, but alive */
 	if (seq_lt(f->tcp.una, s->ack))
 		tcp_acked(t, f, s->ack, now);
+	if (f->generation == generation)
+		look_for_loss(t, f, beyond, now);
 	return true;
 }
 

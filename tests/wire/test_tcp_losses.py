@@ -17,10 +17,10 @@ MSS = 1000
 TEN = 10 * MSS
 
 
-def lose(guest, server):
+def lose(guest, server, options=(("MSS", MSS),)):
     """A connection with ten segments of data on their way to the guest, who has not said anything yet."""
     address, port = server.getsockname()[:2]
-    connection = Connection(guest, address, port, options=[("MSS", MSS)])
+    connection = Connection(guest, address, port, options=list(options))
     connection.send("S", options=connection.options)
     connection.ack = connection.expect(lambda t: t.flags & 0x12 == 0x12, what="SYN|ACK").seq + 1
     peer, _ = server.accept()
@@ -116,21 +116,94 @@ def read_all(peer, count):
     return got
 
 
-def test_reordered_from_the_guest(daemon, guest, server, grows):
-    connection, peer = connect(guest, server)
+def sack_of(segment):
+    """The blocks of a segment's SACK option, as pairs."""
+    edges = dict((o[0], o[1]) for o in segment.options).get("SAck", ())
+    return list(zip(edges[::2], edges[1::2]))
+
+
+SACK = [("MSS", 1460), ("SAckOK", b"")]
+
+
+@pytest.mark.parametrize("options", [SACK, SACK[:1]], ids=["SACK", "no SACK"])
+@pytest.mark.parametrize("seq", [1000, 0xffffffff - 150], ids=["plain", "wrap"])
+def test_reordered_from_the_guest(guest, server, options, seq):
+    """Early segments are held and told; when the missing one comes, all is there, and nothing need be sent again."""
+    connection, peer = connect(guest, server, options=options, seq=seq)
     start = connection.seq
+    at = lambda offset: (start + offset) & 0xffffffff  # noqa: E731
+    assert any(o[0] == "SAckOK" for o in connection.synack.options) == (options is SACK)
     guest.drain()
-    with grows(daemon, "out-of-window", 2):
-        connection.send("PA", b"B" * 100, seq=start + 100, advance=False)
+    for letter, offset, told in ((b"B", 100, [(100, 200)]), (b"E", 400, [(400, 500), (100, 200)]), (b"C", 200, [(100, 300), (400, 500)])):
+        connection.send("PA", letter * 100, seq=start + offset, advance=False)
         duplicate = connection.expect(what="duplicate acknowledgement")
         assert duplicate.ack == start
-        connection.send("PA", b"C" * 100, seq=start + 200, advance=False)
-        assert connection.expect(what="duplicate acknowledgement").ack == start
+        assert sack_of(duplicate) == ([(at(a), at(b)) for a, b in told] if options is SACK else [])
+    peer.settimeout(0.1)
+    with pytest.raises(TimeoutError):
+        peer.recv(1)
+    peer.settimeout(3)
     connection.send("PA", b"A" * 100, seq=start, advance=False)
-    assert connection.expect(lambda t: t.ack != start, what="acknowledgement").ack == start + 100
-    connection.send("PA", b"B" * 100 + b"C" * 100, seq=start + 100, advance=False)
-    connection.expect(lambda t: t.ack == start + 300, what="acknowledgement of all")
+    assert connection.expect(lambda t: t.ack != start, what="acknowledgement").ack == at(300)
+    connection.send("FPA", b"F" * 100, seq=start + 500, advance=False)
+    connection.send("PA", b"D" * 100, seq=start + 300, advance=False)
+    connection.expect(lambda t: t.ack == at(601), what="acknowledgement of all, with the FIN")
+    assert read_all(peer, 600) == b"".join(bytes([letter]) * 100 for letter in b"ABCDEF")
+    assert peer.recv(1) == b""
+
+
+def test_early_beyond_the_window(daemon, guest, server, grows):
+    """Nothing is held that the guest was not allowed to send."""
+    connection, peer = connect(guest, server)
+    connection.send("PA", b"x")
+    edge = connection.expect(lambda t: t.ack == connection.seq)
+    with grows(daemon, "out-of-window"):
+        connection.send("PA", b"y" * 100, seq=edge.ack + edge.window - 50, advance=False)
+    connection.send("PA", b"z")
+    assert read_all(peer, 2) == b"xz"
+
+
+def test_early_twice(daemon, guest, server, grows):
+    connection, peer = connect(guest, server)
+    start = connection.seq
+    connection.send("PA", b"B" * 100, seq=start + 100, advance=False)
+    with grows(daemon, "out-of-window"):
+        connection.send("PA", b"B" * 100, seq=start + 100, advance=False)
+    connection.send("PA", b"-" * 100 + b"C" * 100, seq=start + 100, advance=False)  # overlaps what is held, and brings more
+    connection.send("PA", b"A" * 100, seq=start, advance=False)
+    connection.expect(lambda t: t.ack == (start + 300) & 0xffffffff, what="acknowledgement of all")
     assert read_all(peer, 300) == b"A" * 100 + b"B" * 100 + b"C" * 100
+
+
+def test_much_that_is_early(daemon, guest, server):
+    """Every other segment of many, and then the rest: all arrives, in order."""
+    connection, peer = connect(guest, server, options=SACK)
+    start, data = connection.seq, os.urandom(40000)
+    for first in (1, 0):
+        for number in range(first, 40, 2):
+            connection.send("PA", data[number * 1000:number * 1000 + 1000], seq=start + number * 1000, advance=False)
+    connection.expect(lambda t: t.ack == (start + 40000) & 0xffffffff, what="acknowledgement of all")
+    assert read_all(peer, 40000) == data
+
+
+def test_guest_tells_its_holes(guest, server):
+    """By SACK: what is missing comes at once, as much as is missing and no more."""
+    for attempt in range(3):
+        connection, peer, data, segments = lose(guest, server, [("MSS", MSS), ("SAckOK", b"")])
+        begun = time.monotonic()
+        first, last = segments[4].seq, (segments[9].seq + MSS) & 0xffffffff
+        connection.send("A", ack=segments[1].seq, advance=False, options=[("NOP", None), ("NOP", None), ("SAck", (first, last))])
+        again = [connection.expect(lambda t: payload_of(t), what="what is missing") for _ in range(3)]
+        if time.monotonic() - begun < 0.19:
+            break
+        connection.send("R")
+    else:
+        pytest.fail("it never came before the time-out")
+    assert [t.seq for t in again] == [t.seq for t in segments[1:4]]
+    assert b"".join(payload_of(t) for t in again) == data[MSS:4 * MSS]
+    connection.ack = last
+    connection.send("A")
+    guest.silence(lambda p: connection.mine(p) and payload_of(p[TCP]), 0.5)
 
 
 def test_duplicated_and_overlapping_from_the_guest(guest, server):
@@ -273,6 +346,18 @@ def test_keepalive(start, attach, server):
         connection.send("A")
     peer.sendall(b"alive")
     assert connection.take(5) == b"alive"
+
+
+def test_guest_that_answers_no_keepalive(start, attach, server4):
+    """It was switched off: after nine probes the host's peer is reset, and the flow gone."""
+    daemon = start(config="[LAN]\nKeepalive = 1\n")
+    connection, peer = connect(attach(daemon), server4)
+    peer.settimeout(13)
+    with pytest.raises(ConnectionResetError):
+        peer.recv(1)
+    assert daemon.call("Status")["flows"]["tcp"] == 0
+    probes = [p for p in connection.guest.drain() if connection.mine(p) and p[TCP].seq == (connection.ack - 1) & 0xffffffff]
+    assert len(probes) == 9
 
 
 def test_no_keepalive_so_soon(guest, server):
