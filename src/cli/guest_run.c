@@ -16,7 +16,7 @@
 #include "lan/paths.h"
 
 #define NUMBER_MAX   1000
-#define STEM_SIZE    (GUEST_NAME_SIZE - 5)   /* room for "-999" */
+#define STEM_SIZE     48                        /* of a name that a number follows */
 
 /* What was made at the LAN and is undone at the end. */
 struct place {
@@ -83,7 +83,7 @@ static int register_guest(int lan, const struct guest_run *run, struct place *p)
 	int r = register_name(lan, run, run->name, !run->numbered, p);
 
 	for (int number = 2; r == -EEXIST; number++) {
-		snprintf(name, sizeof(name), "%.*s-%d", STEM_SIZE - 1, run->name, number);
+		snprintf(name, sizeof(name), "%.*s-%u", STEM_SIZE, run->name, (unsigned int)number);
 		r = register_name(lan, run, name, number == NUMBER_MAX, p);
 	}
 	return r;
