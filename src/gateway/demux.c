@@ -175,7 +175,10 @@ static bool is_too_big(const struct packet *p, const struct icmp_header *h, uint
 	return h->type == ICMP6_TOO_BIG;
 }
 
-/* Segments get smaller. What a datagram is too big for, the gateway does not remember: its sender does not hear of it either (RFC 1191 needs DF, which is not set). */
+/*
+ * Segments get smaller. What a datagram is too big for, the gateway does not remember: its sender does not hear of it either (RFC
+ * 1191 needs DF, which is not set).
+ */
 static enum drop take_too_big(struct packet *p, struct cursor quoted, uint32_t mtu)
 {
 	struct gateway *g = p->g;
@@ -244,7 +247,8 @@ static enum drop check_source(struct packet *p)
 
 static enum drop take_ip(struct gateway *g, struct sender *s, const struct frame *f, struct cursor c, usec_t now)
 {
-	struct packet p = { .g = g, .from = s, .ip = ip_parse(&c), .checksum_good = f->offload.checksum_good || f->offload.checksum_open, .now = now };
+	bool good = f->offload.checksum_good || f->offload.checksum_open;
+	struct packet p = { .g = g, .from = s, .ip = ip_parse(&c), .checksum_good = good, .now = now };
 	enum drop verdict;
 	bool whole;
 

@@ -171,7 +171,8 @@ static size_t put_fragment(uint8_t *into, size_t at, const struct ip_packet *ip,
 }
 
 /* @whole: the transport header and its payload, checksum done. */
-static void emit_fragments(struct emitter *e, struct mac to, const struct ip_packet *ip, const struct iovec *whole, size_t parts, usec_t now)
+static void emit_fragments(struct emitter *e, struct mac to, const struct ip_packet *ip, const struct iovec *whole, size_t parts,
+			   usec_t now)
 {
 	size_t extra = addr_is4(ip->src) ? 0 : FRAGMENT_HEADER, size = iov_size(whole, parts);
 	size_t piece = (e->plan->mtu - ip_header_size(ip->src) - extra) & ~(size_t)7;
@@ -191,8 +192,8 @@ static void emit_fragments(struct emitter *e, struct mac to, const struct ip_pac
 	}
 }
 
-static void emit_in_fragments(struct emitter *e, struct mac to, const struct ip_packet *ip, const void *header, size_t header_size, const struct iovec *payload,
-			      size_t parts, usec_t now)
+static void emit_in_fragments(struct emitter *e, struct mac to, const struct ip_packet *ip, const void *header, size_t header_size,
+			      const struct iovec *payload, size_t parts, usec_t now)
 {
 	uint8_t copy[HEADER_MAX];
 	struct iovec whole[PARTS_MAX + 1] = { { copy, header_size } };
@@ -203,8 +204,8 @@ static void emit_in_fragments(struct emitter *e, struct mac to, const struct ip_
 	emit_fragments(e, to, ip, whole, parts + 1, now);
 }
 
-void emit_transport(struct emitter *e, struct mac to, const struct ip_packet *ip, const void *header, size_t header_size, const struct iovec *payload,
-		    size_t parts, uint32_t segment, usec_t now)
+void emit_transport(struct emitter *e, struct mac to, const struct ip_packet *ip, const void *header, size_t header_size,
+		    const struct iovec *payload, size_t parts, uint32_t segment, usec_t now)
 {
 	uint32_t size = (uint32_t)(header_size + iov_size(payload, parts));
 	uint8_t headers[HEADERS_MAX];
@@ -246,8 +247,8 @@ void emit_transport(struct emitter *e, struct mac to, const struct ip_packet *ip
 	switch_input(e->sw, e->gateway, &f, 1, now);
 }
 
-void emit_udp(struct emitter *e, struct mac to, addr_t src, uint16_t src_port, addr_t dst, uint16_t dst_port, const struct iovec *payload, size_t parts,
-	      usec_t now)
+void emit_udp(struct emitter *e, struct mac to, addr_t src, uint16_t src_port, addr_t dst, uint16_t dst_port,
+	      const struct iovec *payload, size_t parts, usec_t now)
 {
 	size_t size = sizeof(struct udp_header) + iov_size(payload, parts);
 	struct udp_header h = { be16(src_port), be16(dst_port), be16((uint16_t)size), be16(0) };
@@ -276,8 +277,8 @@ static addr_t own_address(const struct lan_plan *plan, addr_t towards)
 	return addr_is4(towards) ? plan->gateway4 : addr_is_link_local(towards) ? plan->link_local6 : plan->gateway6;
 }
 
-void emit_error(struct emitter *e, struct mac to, enum icmp_error error, const struct ip_packet *about, struct cursor rest, uint32_t mtu, addr_t src,
-		usec_t now)
+void emit_error(struct emitter *e, struct mac to, enum icmp_error error, const struct ip_packet *about, struct cursor rest,
+		uint32_t mtu, addr_t src, usec_t now)
 {
 	struct ip_packet ip = { .dst = about->src, .protocol = addr_is4(about->src) ? IP_ICMP : IP_ICMP6 };
 	uint8_t message[ICMP_ERROR_MAX];

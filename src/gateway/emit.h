@@ -2,8 +2,8 @@
 /*
  * The way to the guests: puts Ethernet and IP headers before a transport header and its payload, and hands the frame to the switch.
  *
- * Header-only packets (acknowledgements, resets, replies) are gathered and leave in one batch with emit_flush(), at the turn's end at the latest; a packet with
- * borrowed payload leaves at once, after what was gathered before it, so that order holds.
+ * Header-only packets (acknowledgements, resets, replies) are gathered and leave in one batch with emit_flush(), at the turn's
+ * end at the latest; a packet with borrowed payload leaves at once, after what was gathered before it, so that order holds.
  */
 #pragma once
 #include "lan/plan.h"
@@ -25,31 +25,36 @@ struct emitter *emitter_free(struct emitter *e);
  * @header:   the transport header, checksum field zero (ICMP, ICMPv6: the whole message or its head)
  * @header_size: its size; at most 1280
  * @payload:  follows it; borrowed until this returns
- * @segment:  0: one packet; else payload bytes a TCP segment, and the payload may be up to 64 KiB less headers: it stays whole where the port allows it
+ * @segment:  0: one packet; else payload bytes a TCP segment, and the payload may be up to 64 KiB less headers: it
+ *            stays whole where the port allows it
  * @now:      the clock
  *
  * One packet that does not fit the LAN's MTU is fragmented (RFC 791 section 3.2, RFC 8200 section 4.5).
  * The checksum is left open (offload) for TCP and UDP, and computed here for ICMP and ICMPv6 unless the field is not zero.
  */
-void emit_transport(struct emitter *e, struct mac to, const struct ip_packet *ip, const void *header, size_t header_size, const struct iovec *payload,
-		    size_t parts, uint32_t segment, usec_t now);
+void emit_transport(struct emitter *e, struct mac to, const struct ip_packet *ip, const void *header, size_t header_size,
+		    const struct iovec *payload, size_t parts, uint32_t segment, usec_t now);
 
 /** emit_udp() - a datagram, its header made here */
-void emit_udp(struct emitter *e, struct mac to, addr_t src, uint16_t src_port, addr_t dst, uint16_t dst_port, const struct iovec *payload, size_t parts,
-	      usec_t now);
+void emit_udp(struct emitter *e, struct mac to, addr_t src, uint16_t src_port, addr_t dst, uint16_t dst_port,
+	      const struct iovec *payload, size_t parts, usec_t now);
 
 /**
- * emit_error() - an ICMP error about a packet of the guest's, where one may be sent (icmp_may_answer()); limited to 100 a second, bursts of 50
+ * emit_error() - an ICMP error about a packet of the guest's, where one may be sent (icmp_may_answer()); limited to 100 a second,
+ * bursts of 50
  * @src: who says so; any: the gateway, by its own address of that version
  * The others as in icmp_emit_error().
  */
-void emit_error(struct emitter *e, struct mac to, enum icmp_error error, const struct ip_packet *about, struct cursor rest, uint32_t mtu, addr_t src,
-		usec_t now);
+void emit_error(struct emitter *e, struct mac to, enum icmp_error error, const struct ip_packet *about, struct cursor rest,
+		uint32_t mtu, addr_t src, usec_t now);
 
 /** emit_frame() - a whole frame as it is (ARP) */
 void emit_frame(struct emitter *e, const void *frame, size_t size, usec_t now);
 
-/** emit_room() - bytes that the port of this guest takes now; short of @want, the sink hears of it when there is room. 0 if the guest has gone. */
+/**
+ * emit_room() - bytes that the port of this guest takes now; short of @want, the sink hears of it when there is room. 0 if the
+ * guest has gone.
+ */
 size_t emit_room(struct emitter *e, struct mac to, size_t want, usec_t now);
 
 /** emit_segments_whole() - does the guest's port take TCP segments of 64 KiB (of this version)? */

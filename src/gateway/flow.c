@@ -122,7 +122,8 @@ struct flow *flow_add(struct flow_table *t, const struct flow_key *key, usec_t n
 
 	f = &t->slots[index];
 	*f = (struct flow){
-		.key = *key, .fd = -1, .next = *bucket, .generation = f->generation, .events = FLOW_UNWATCHED, .deadline = USEC_NEVER, .active = now,
+		.key = *key, .fd = -1, .next = *bucket, .generation = f->generation, .events = FLOW_UNWATCHED,
+		.deadline = USEC_NEVER, .active = now,
 	};
 	*bucket = index;
 	t->file->count[key->kind]++;

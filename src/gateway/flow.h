@@ -2,14 +2,15 @@
 /*
  * The flow table: which flow of a guest is which socket of the host.
  *
- * It lies in a shared memory file (memfd) at fixed slots that hold indices and descriptor numbers and no pointers, so that it outlives the process that
- * wrote it. Look-up is by keyed hash (the key lies in the file too), chained by index. Beside it, in the process and rebuilt when it starts anew: the timing wheel.
- * The epoll set of all flow sockets is a descriptor of its own: its events carry the slot's index and generation, so an event for a slot that was reused is noticed.
+ * It lies in a shared memory file (memfd) at fixed slots that hold indices and descriptor numbers and no pointers, so that it
+ * outlives the process that wrote it. Look-up is by keyed hash (the key lies in the file too), chained by index. Beside it, in
+ * the process and rebuilt when it starts anew: the timing wheel. The epoll set of all flow sockets is a descriptor of its own:
+ * its events carry the slot's index and generation, so an event for a slot that was reused is noticed.
  *
  * States of a slot:   FLOW_FREE --flow_add()--> in use --flow_remove()--> FLOW_FREE, generation + 1
  *
- * Invariants: a flow in use is in exactly one hash chain; its descriptor, if any, is owned by the slot and watched by the epoll set of the table, unless
- * FLOW_SHARED_FD says that it is a forward's listening socket.
+ * Invariants: a flow in use is in exactly one hash chain; its descriptor, if any, is owned by the slot and watched by the epoll
+ * set of the table, unless FLOW_SHARED_FD says that it is a forward's listening socket.
  */
 #pragma once
 #include <stddef.h>

@@ -206,14 +206,16 @@ static int make_parts(struct gateway *g)
 {
 	const struct gateway_params *p = &g->p;
 	struct tcp_params tcp = {
-		.plan = p->plan, .turn_end = &g->turn_end, .peek_offset = !p->no_peek_offset, .dns_accept = dns_accept, .opened = inbound_opened, .owner = g,
+		.plan = p->plan, .turn_end = &g->turn_end, .peek_offset = !p->no_peek_offset, .dns_accept = dns_accept,
+		.opened = inbound_opened, .owner = g,
 	};
 	struct forwards_params forwards = {
 		.loop = p->loop, .guests = p->guests, .turn_end = &g->turn_end, .accepted = forward_accepted, .owner = g,
 	};
 	int r;
 
-	if ((r = host_new(&g->host, p->plan)) || (r = emitter_new(&g->emitter, p->sw, &g->port, p->plan)) || (r = reassembly_new(&g->reassembly)) ||
+	if ((r = host_new(&g->host, p->plan)) || (r = emitter_new(&g->emitter, p->sw, &g->port, p->plan)) ||
+	    (r = reassembly_new(&g->reassembly)) ||
 	    (r = flow_table_new(&g->flows, p->flow_max, usec_now())) ||
 	    (r = resolver_new(&g->resolver, p->loop, g->emitter, p->plan, p->guests, p->resolv_conf)))
 		return r;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * The gateway of a user LAN: itself a port of the switch. It parses a guest's packet once; a service answers it, or a flow takes its payload to a socket of the host, and back.
+ * The gateway of a user LAN: itself a port of the switch. It parses a guest's packet once; a service answers it, or a flow takes
+ * its payload to a socket of the host, and back.
  *
- * Everything is borrowed but what gateway_new() makes. The engine calls gateway_drained() when a port has room again and gateway_port_gone() when one leaves.
+ * Everything is borrowed but what gateway_new() makes. The engine calls gateway_drained() when a port has room again and
+ * gateway_port_gone() when one leaves.
  */
 #pragma once
 #include "gateway/flow.h"
@@ -52,7 +54,8 @@ struct forwards *gateway_forwards(struct gateway *g);
  * @fd:     a stream socket (TCP or unix), owned by the flow when this succeeds
  * @client: the client's address as the guest is to see it; any: the gateway's
  * @client_port: 0: one is chosen
- * @done:   called once, unless it is NULL or this fails: 0 when the guest has accepted, -ECONNREFUSED, or -ETIMEDOUT when it did not answer in a minute
+ * @done:   called once, unless it is NULL or this fails: 0 when the guest has accepted, -ECONNREFUSED, or -ETIMEDOUT
+ *          when it did not answer in a minute
  * @owner:  for @done
  * Return: 0 or negative errno: -EHOSTUNREACH (the guest is not attached), -ENOSPC (the flow table is full).
  */

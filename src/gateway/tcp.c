@@ -156,7 +156,8 @@ struct tcp_segment tcp_header(struct tcp *t, struct flow *f, uint8_t flags, uint
 	return s;
 }
 
-void tcp_emit_segment(struct tcp *t, struct flow *f, const struct tcp_segment *s, const struct iovec *payload, size_t parts, uint32_t segment, usec_t now)
+void tcp_emit_segment(struct tcp *t, struct flow *f, const struct tcp_segment *s, const struct iovec *payload, size_t parts,
+		      uint32_t segment, usec_t now)
 {
 	struct ip_packet ip = { .src = f->key.peer, .dst = f->key.guest, .protocol = IP_TCP, .dont_fragment = true };
 	uint8_t header[TCP_HEADER_MAX];
@@ -303,7 +304,10 @@ void tcp_due(struct tcp *t, struct flow *f, usec_t now)
 
 /* ---- what comes in ---- */
 
-/* A SYN where there is a flow already: its repetition, or a guest that has started anew with the same port. Return: true if the flow is gone. */
+/*
+ * A SYN where there is a flow already: its repetition, or a guest that has started anew with the same port. Return: true if the
+ * flow is gone.
+ */
 static bool syn_again(struct tcp *t, struct flow *f, const struct tcp_segment *s, usec_t now)
 {
 	if (f->tcp.state == TCP_LINGER) {
@@ -321,7 +325,8 @@ static bool syn_again(struct tcp *t, struct flow *f, const struct tcp_segment *s
 	return false;
 }
 
-static enum drop segment_in_state(struct tcp *t, struct flow *f, const struct ip_packet *ip, const struct tcp_segment *s, struct cursor payload, usec_t now)
+static enum drop segment_in_state(struct tcp *t, struct flow *f, const struct ip_packet *ip, const struct tcp_segment *s,
+				  struct cursor payload, usec_t now)
 {
 	switch ((enum tcp_state)f->tcp.state) {
 	case TCP_CONNECTING:
@@ -360,7 +365,8 @@ enum drop tcp_from_guest(struct tcp *t, struct mac from, const struct ip_packet 
 
 	if (cursor_failed(&payload))
 		return DROP_SHORT;
-	if (!s.src || !s.dst || (s.flags & (TCP_SYN | TCP_FIN)) == (TCP_SYN | TCP_FIN) || (s.flags & (TCP_SYN | TCP_RST)) == (TCP_SYN | TCP_RST))
+	if (!s.src || !s.dst || (s.flags & (TCP_SYN | TCP_FIN)) == (TCP_SYN | TCP_FIN) ||
+	    (s.flags & (TCP_SYN | TCP_RST)) == (TCP_SYN | TCP_RST))
 		return DROP_MALFORMED;
 
 	f = flow_find(t->p.flows, &key);

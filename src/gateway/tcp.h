@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: MIT
 /*
- * TCP flows: the guest's connection ends here, and a socket of the host's goes on (RFC 9293 towards the guest, the kernel's TCP towards the world).
+ * TCP flows: the guest's connection ends here, and a socket of the host's goes on (RFC 9293 towards the guest, the kernel's TCP
+ * towards the world).
  *
  * Theory of operation
  *
- * From the guest: bytes in order go to the socket in one sendmsg(2) a run of segments, straight from the frames. Only what the socket took is acknowledged, so
- * nothing is ever buffered here: the guest's own queue is the buffer. The window offered is what the socket's send buffer still takes, and zero below one segment.
+ * From the guest: bytes in order go to the socket in one sendmsg(2) a run of segments, straight from the frames. Only what the
+ * socket took is acknowledged, so nothing is ever buffered here: the guest's own queue is the buffer. The window offered is what
+ * the socket's send buffer still takes, and zero below one segment.
  *
- * To the guest: the socket's receive queue is the retransmission queue. Bytes are read with MSG_PEEK, with the offset that was reached (SO_PEEK_OFF where the
- * kernel has it for TCP, else by peeking over what is in flight again), and are taken off the queue when the guest acknowledges them. A loss is
- * repaired as NewReno does (RFC 6582), without a congestion window: there is no network between us and the guest that could be congested, only a port that says how
- * much room it has.
+ * To the guest: the socket's receive queue is the retransmission queue. Bytes are read with MSG_PEEK, with the offset that was
+ * reached (SO_PEEK_OFF where the kernel has it for TCP, else by peeking over what is in flight again), and are taken off the
+ * queue when the guest acknowledges them. A loss is repaired as NewReno does (RFC 6582), without a congestion window: there is no
+ * network between us and the guest that could be congested, only a port that says how much room it has.
  *
- * Watching: the socket is watched edge-triggered, since bytes that were peeked stay in it. A flow goes on when the socket has something new, when the guest
- * acknowledges or opens its window, when its port has room again, or when its share of a turn was used up.
+ * Watching: the socket is watched edge-triggered, since bytes that were peeked stay in it. A flow goes on when the socket has
+ * something new, when the guest acknowledges or opens its window, when its port has room again, or when its share of a turn was used up.
  *
  * States (enum tcp_state), one step down for each arrow:
  *
@@ -30,8 +32,8 @@
  *	guest's half:  (open) --FIN in order, all before it in the socket--> GUEST_FIN (socket shut down for writing)
  *	host's half:   (open) --RDHUP--> HOST_EOF --all sent--> FIN_SENT --acknowledged--> FIN_ACKED
  *
- * Segments out of order are held (tcp_hold.h) and told by SACK; what the guest tells by SACK shows how much is missing, so that a hole is filled at once. Timestamps
- * are not negotiated.
+ * Segments out of order are held (tcp_hold.h) and told by SACK; what the guest tells by SACK shows how much is missing, so that a
+ * hole is filled at once. Timestamps are not negotiated.
  */
 #pragma once
 #include "gateway/emit.h"
@@ -86,7 +88,8 @@ struct tcp *tcp_free(struct tcp *t);
  * @l4:   cursor at the TCP header; the checksum has been checked
  * @now:  the clock
  *
- * Payload may be kept by reference until tcp_push(), so that a run of segments leaves in one sendmsg(2): call that before the frames' memory is given up.
+ * Payload may be kept by reference until tcp_push(), so that a run of segments leaves in one sendmsg(2): call that before the
+ * frames' memory is given up.
  * Return: DROP_NONE or why not.
  */
 enum drop tcp_from_guest(struct tcp *t, struct mac from, const struct ip_packet *ip, struct cursor l4, usec_t now);

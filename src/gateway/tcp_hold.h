@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Segments that came before their turn: kept until what is missing before them arrives, so that one lost frame costs one frame and not all that were sent behind it.
+ * Segments that came before their turn: kept until what is missing before them arrives, so that one lost frame costs one frame
+ * and not all that were sent behind it.
  *
- * Only a copy for speed: a guest sends again what it was not acknowledged, so anything held may be forgotten at any time (RFC 2018 section 8 allows a receiver that), as it is
- * when the process starts anew. Memory is bounded for all flows together (TCP_HOLD_MAX); what does not fit is dropped.
+ * Only a copy for speed: a guest sends again what it was not acknowledged, so anything held may be forgotten at any time (RFC
+ * 2018 section 8 allows a receiver that), as it is when the process starts anew. Memory is bounded for all flows together
+ * (TCP_HOLD_MAX); what does not fit is dropped.
  */
 #pragma once
 #include "base/cursor.h"
@@ -36,7 +38,10 @@ bool tcp_hold_add(struct tcp_hold *h, uint32_t slot, uint32_t seq, struct cursor
  */
 size_t tcp_hold_next(struct tcp_hold *h, uint32_t slot, uint32_t next, struct iovec *iov, size_t room, bool *fin);
 
-/** tcp_hold_blocks() - what is held, for the SACK option: the block that came last first (RFC 2018 section 4). Return: blocks, at most TCP_SACK_MAX. */
+/**
+ * tcp_hold_blocks() - what is held, for the SACK option: the block that came last first (RFC 2018 section 4). Return: blocks, at
+ * most TCP_SACK_MAX.
+ */
 uint8_t tcp_hold_blocks(const struct tcp_hold *h, uint32_t slot, struct tcp_sack blocks[static TCP_SACK_MAX]);
 
 /** tcp_hold_any() - is anything held for this flow? */

@@ -75,8 +75,9 @@ static bool is_duplicate(const struct flow *f, const struct tcp_segment *s, uint
 }
 
 /*
- * Is a segment lost? With SACK when three segments' worth lies beyond it (RFC 6675 section 2, DupThresh), which one frame of many segments can show, and an acknowledgement
- * of something new as well; without, after three duplicate acknowledgements (RFC 5681). Then NewReno's recovery begins (RFC 6582).
+ * Is a segment lost? With SACK when three segments' worth lies beyond it (RFC 6675 section 2, DupThresh), which one frame of many
+ * segments can show, and an acknowledgement of something new as well; without, after three duplicate acknowledgements (RFC 5681).
+ * Then NewReno's recovery begins (RFC 6582).
  */
 static void look_for_loss(struct tcp *t, struct flow *f, uint32_t beyond, usec_t now)
 {
@@ -162,7 +163,10 @@ void tcp_take_held(struct tcp *t, struct flow *f, usec_t now)
 	}
 }
 
-/* A segment beyond what is expected next: keep it, and say at once what is missing. Each one gets its own duplicate acknowledgement (RFC 5681 section 4.2). */
+/*
+ * A segment beyond what is expected next: keep it, and say at once what is missing. Each one gets its own duplicate
+ * acknowledgement (RFC 5681 section 4.2).
+ */
 static enum drop take_early(struct tcp *t, struct flow *f, const struct tcp_segment *s, struct cursor payload, usec_t now)
 {
 	uint32_t generation = f->generation;

@@ -84,7 +84,8 @@ static enum drop not_connected(struct tcp *t, struct flow *f, int error, usec_t 
 		.src = f->key.guest, .dst = f->key.peer, .version = addr_is4(f->key.guest) ? 4 : 6, .protocol = IP_TCP, .ttl = 64,
 		.payload_size = sizeof(struct tcp_header),
 	};
-	struct tcp_segment syn = { .src = f->key.guest_port, .dst = f->key.peer_port, .seq = f->tcp.rcv - 1, .flags = TCP_SYN, .window_scale = TCP_NO_SCALE };
+	struct tcp_segment syn = { .src = f->key.guest_port, .dst = f->key.peer_port, .seq = f->tcp.rcv - 1, .flags = TCP_SYN,
+			.window_scale = TCP_NO_SCALE };
 	uint8_t quoted[TCP_HEADER_MAX];
 	struct iovec iov;
 	struct cursor rest = cursor_of(&iov, quoted, tcp_emit(quoted, &syn));
@@ -168,8 +169,8 @@ void tcp_connect_ready(struct tcp *t, struct flow *f, usec_t now)
 	}
 }
 
-enum drop tcp_open_from_guest(struct tcp *t, struct mac from, const struct flow_key *key, const struct tcp_segment *s, const struct ip_packet *ip,
-				 struct cursor l4, usec_t now)
+enum drop tcp_open_from_guest(struct tcp *t, struct mac from, const struct flow_key *key, const struct tcp_segment *s,
+			      const struct ip_packet *ip, struct cursor l4, usec_t now)
 {
 	addr_t to = ADDR_ANY, fallback = ADDR_ANY;
 	bool dns = lan_plan_is_dns(t->p.plan, ip->dst) && s->dst == 53;

@@ -45,7 +45,8 @@ static void discard(struct tcp *t, struct flow *f, uint32_t bytes)
 {
 	while (bytes) {
 		uint32_t take = MIN(bytes, (uint32_t)sizeof(t->over));
-		ssize_t n = f->tcp.flags & TCP_UNIX ? recv(f->fd, t->over, take, MSG_DONTWAIT) : recv(f->fd, NULL, bytes, MSG_TRUNC | MSG_DONTWAIT);
+		bool is_unix = f->tcp.flags & TCP_UNIX; /* there MSG_TRUNC does not mean "throw it away" */
+		ssize_t n = is_unix ? recv(f->fd, t->over, take, MSG_DONTWAIT) : recv(f->fd, NULL, bytes, MSG_TRUNC | MSG_DONTWAIT);
 
 		if (n <= 0)
 			break;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* What the files of TCP share: tcp.c (the life of a flow), tcp_open.c (how it begins), tcp_in.c (guest to socket), tcp_out.c (socket to guest). Nobody else includes this. */
+/*
+ * What the files of TCP share: tcp.c (the life of a flow), tcp_open.c (how it begins), tcp_in.c (guest to socket), tcp_out.c
+ * (socket to guest). Nobody else includes this.
+ */
 #pragma once
 #include "gateway/tcp.h"
 #include "gateway/tcp_hold.h"
@@ -47,7 +50,8 @@ void tcp_send_flags(struct tcp *t, struct flow *f, uint8_t flags, uint32_t seq, 
 /** tcp_header() - the segment header for payload of the flow at @seq */
 struct tcp_segment tcp_header(struct tcp *t, struct flow *f, uint8_t flags, uint32_t seq);
 /** tcp_emit_segment() - send @s with payload (may be none), as segments of @segment bytes if it is not 0 */
-void tcp_emit_segment(struct tcp *t, struct flow *f, const struct tcp_segment *s, const struct iovec *payload, size_t parts, uint32_t segment, usec_t now);
+void tcp_emit_segment(struct tcp *t, struct flow *f, const struct tcp_segment *s, const struct iovec *payload, size_t parts,
+		      uint32_t segment, usec_t now);
 /** tcp_drop() - forget a flow without a word to the guest; closes the socket, with RST to its peer if @reset */
 void tcp_drop(struct tcp *t, struct flow *f, bool reset);
 /** tcp_maybe_done() - after a half has closed: if both have, linger or forget */
@@ -71,8 +75,8 @@ void tcp_tell_opened(struct tcp *t, struct flow *f, int result);
 /** tcp_refuse() - answer a segment that belongs to no flow with RST (RFC 9293 section 3.10.7.1) */
 void tcp_refuse(struct tcp *t, struct mac to, const struct ip_packet *ip, const struct tcp_segment *s, usec_t now);
 /** tcp_open_from_guest() - a SYN that belongs to no flow yet */
-enum drop tcp_open_from_guest(struct tcp *t, struct mac from, const struct flow_key *key, const struct tcp_segment *s, const struct ip_packet *ip,
-			      struct cursor l4, usec_t now);
+enum drop tcp_open_from_guest(struct tcp *t, struct mac from, const struct flow_key *key, const struct tcp_segment *s,
+			      const struct ip_packet *ip, struct cursor l4, usec_t now);
 /** tcp_connect_ready() - CONNECTING: connect(2) has come to an end */
 void tcp_connect_ready(struct tcp *t, struct flow *f, usec_t now);
 /** tcp_answer_to_syn() - SYN_SENT: what the guest answers (RFC 9293 section 3.10.7.3) */
