@@ -101,10 +101,46 @@ static int send_all(int socket, const char *data, size_t size, int fd, usec_t de
 	return 0;
 }
 
+/* Keep the first descriptor that came if one is wanted and none is there yet, and close all others. */
+static void keep_fds(struct msghdr *m, int *fd)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		size_t count = c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS ? (c->cmsg_len - CMSG_LEN(0)) / sizeof(int) : 0;
+
+		for (size_t i = 0; i < count; i++) {
+			int came;
+
+			memcpy(&came, CMSG_DATA(c) + i * sizeof(int), sizeof(came));
+			if (*fd < 0)
+				*fd = came;
+			else
+				close(came);
+		}
+	}
+}
+
+/* Without a place for descriptors the kernel closes what comes. */
+static ssize_t take_bytes(int socket, char *into, size_t size, int *fd)
+{
+	union { struct cmsghdr header; char room[CMSG_SPACE(4 * sizeof(int))]; } control;
+	struct iovec iov = { .iov_base = into, .iov_len = size };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (fd) {
+		m.msg_control = &control;
+		m.msg_controllen = sizeof(control);
+	}
+	n = recvmsg(socket, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n >= 0 && fd)
+		keep_fds(&m, fd);
+	return n;
+}
+
 /*
  * Look at what is there, then take only what belongs to the message. Return: 1 when it is whole, 0 when more is to come, or negative errno.
  */
-static int receive_some(int socket, char *into, size_t room, size_t *used)
+static int receive_some(int socket, char *into, size_t room, size_t *used, int *fd)
 {
 	ssize_t n = recv(socket, into + *used, room - *used, MSG_PEEK | MSG_DONTWAIT);
 	const char *end;
@@ -116,14 +152,14 @@ static int receive_some(int socket, char *into, size_t room, size_t *used)
 		return -ECONNRESET;
 	end = memchr(into + *used, 0, (size_t)n);
 	take = end ? (size_t)(end - (into + *used)) + 1 : (size_t)n;
-	n = recv(socket, into + *used, take, MSG_DONTWAIT);
+	n = take_bytes(socket, into + *used, take, fd);
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	*used += (size_t)n;
 	return end && (size_t)n == take;
 }
 
-static int receive_message(int socket, json_t **out, usec_t deadline)
+static int receive_message(int socket, json_t **out, int *fd, usec_t deadline)
 {
 	_cleanup_(freep) char *text = NULL;
 	size_t room = 0, used = 0;
@@ -141,7 +177,7 @@ static int receive_message(int socket, json_t **out, usec_t deadline)
 			text = more;
 			room = room ? room * 2 : 4096;
 		}
-		r = receive_some(socket, text, room, &used);
+		r = receive_some(socket, text, room, &used, fd);
 		if (r < 0)
 			return r;
 		if (r)
@@ -149,12 +185,12 @@ static int receive_message(int socket, json_t **out, usec_t deadline)
 	}
 }
 
-static int receive_reply(int socket, json_t **reply, char *error, usec_t deadline)
+static int receive_reply(int socket, json_t **reply, char *error, int *fd, usec_t deadline)
 {
 	json_auto_t *message = NULL;
 	json_t *parameters;
 	const char *name;
-	int r = receive_message(socket, &message, deadline);
+	int r = receive_message(socket, &message, fd, deadline);
 
 	if (r < 0)
 		return r;
@@ -183,15 +219,13 @@ static json_t *request_message(const struct varlink_request *call)
 	return message;
 }
 
-int varlink_call(int socket, const struct varlink_request *call, json_t **reply, char error[static VARLINK_ERROR_SIZE])
+static int call_and_wait(int socket, const struct varlink_request *call, json_t **reply, char *error)
 {
 	usec_t deadline = deadline_of(call->timeout);
 	_cleanup_(freep) char *text = NULL;
 	size_t size;
-	int r;
+	int r = varlink_format(request_message(call), &text, &size);
 
-	*error = 0;
-	r = varlink_format(request_message(call), &text, &size);
 	if (r < 0)
 		return r;
 	if (size > VARLINK_CALL_MAX)
@@ -200,9 +234,22 @@ int varlink_call(int socket, const struct varlink_request *call, json_t **reply,
 	/* A server that refuses a connection says why before it closes it. */
 	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
 		return r;
-	if (r < 0 && receive_reply(socket, reply, error, deadline) != VARLINK_ERROR)
+	if (r < 0 && receive_reply(socket, reply, error, call->reply_fd, deadline) != VARLINK_ERROR)
 		return -ECONNRESET;
 	if (r < 0)
 		return VARLINK_ERROR;
-	return call->oneway ? 0 : receive_reply(socket, reply, error, deadline);
+	return call->oneway ? 0 : receive_reply(socket, reply, error, call->reply_fd, deadline);
+}
+
+int varlink_call(int socket, const struct varlink_request *call, json_t **reply, char error[static VARLINK_ERROR_SIZE])
+{
+	int r;
+
+	*error = 0;
+	if (call->reply_fd)
+		*call->reply_fd = -1;
+	r = call_and_wait(socket, call, reply, error);
+	if (r && call->reply_fd)
+		*call->reply_fd = fd_close(*call->reply_fd);
+	return r;
 }
