@@ -30,10 +30,12 @@ struct connection {
 	struct list hangups;
 	int fd;
 	int32_t pid;
+	uint32_t uid;
 	char *in;                  /* VARLINK_CALL_MAX bytes, made with the first byte */
 	size_t start, scanned, end; /* in @in: first byte of the next call, no NUL before @scanned, end of what was read */
 	char *out;                 /* what is being answered; NULL: nothing */
 	size_t out_size, out_sent;
+	int out_fd;                /* goes with the first byte of @out; -1: none */
 	int fds[FDS_MAX];          /* came with bytes in @in and are not taken yet */
 	size_t fd_count;
 	bool eof;                  /* the client says no more, and may still listen */
@@ -83,6 +85,7 @@ static void connection_free(struct connection *c)
 	c->server->count--;
 	connection_tell_hangups(c);
 	connection_close_fds(c);
+	fd_close(c->out_fd);
 	fd_close(c->fd);
 	free(c->in);
 	free(c->out);
@@ -101,10 +104,29 @@ static void connection_doom(struct connection *c)
 
 /* --- out --- */
 
+static ssize_t connection_send(struct connection *c)
+{
+	union { struct cmsghdr header; char room[CMSG_SPACE(sizeof(int))]; } control = { .header = {
+		.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
+	struct iovec iov = { c->out + c->out_sent, c->out_size - c->out_sent };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (c->out_fd >= 0) {
+		memcpy(CMSG_DATA(&control.header), &c->out_fd, sizeof(c->out_fd));
+		m.msg_control = &control;
+		m.msg_controllen = sizeof(control);
+	}
+	n = sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n > 0)
+		c->out_fd = fd_close(c->out_fd);
+	return n;
+}
+
 static void connection_flush(struct connection *c)
 {
 	while (c->out && c->out_sent < c->out_size) {
-		ssize_t n = send(c->fd, c->out + c->out_sent, c->out_size - c->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = connection_send(c);
 
 		if (n >= 0) {
 			c->out_sent += (size_t)n;
@@ -142,6 +164,16 @@ static void connection_answer(struct connection *c, json_t *message)
 void varlink_reply(struct varlink_call *call, json_t *parameters)
 {
 	connection_answer(connection_of(call), json_pack("{so}", "parameters", parameters ? parameters : json_object()));
+}
+
+void varlink_reply_fd(struct varlink_call *call, json_t *parameters, int fd)
+{
+	struct connection *c = connection_of(call);
+
+	c->out_fd = fd;
+	varlink_reply(call, parameters);
+	if (!c->out) /* it has gone, or never will: who cannot be answered gets nothing */
+		c->out_fd = fd_close(c->out_fd);
 }
 
 void varlink_fail(struct varlink_call *call, const char *error, json_t *parameters)
@@ -348,22 +380,44 @@ static void refuse(int fd, json_t *message)
 	fd_close(fd);
 }
 
+static bool is_admitted(const struct varlink_server *s, const struct ucred *peer)
+{
+	if (s->service->admits)
+		return s->service->admits(s->owner, peer->uid);
+	return peer->uid == geteuid() || peer->uid == 0;
+}
+
+static bool has_room(struct varlink_server *s, const struct ucred *peer)
+{
+	size_t limit = s->service->connections ? s->service->connections : VARLINK_CONNECTIONS, of_user = 0;
+
+	if (s->stopped)
+		return false;
+	if (!peer->uid && s->service->admits)
+		return s->count < 2 * limit;
+	list_for_each(n, &s->connections)
+		of_user += list_entry(n, struct connection, node)->uid == peer->uid;
+	return s->count < limit && (!s->service->connections_of_user || of_user < s->service->connections_of_user);
+}
+
 void varlink_server_adopt(struct varlink_server *s, int fd)
 {
+	struct ucred peer = { 0 };
+	socklen_t size = sizeof(peer);
 	struct connection *c;
-	int32_t pid = 0;
 
-	if (!listener_of_same_user(fd, &pid)) {
-		log_warning("process %d of another user was refused on the control socket", (int)pid);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || !is_admitted(s, &peer)) {
+		if (!s->service->admits) /* where others are expected, they are not to fill the log */
+			log_warning("process %d of user %u was refused on the control socket", (int)peer.pid, (unsigned int)peer.uid);
 		refuse(fd, json_pack("{ss s{}}", "error", "org.varlink.service.PermissionDenied", "parameters"));
 		return;
 	}
-	c = s->count < VARLINK_CONNECTIONS && !s->stopped ? calloc(1, sizeof(*c)) : NULL;
+	c = has_room(s, &peer) ? calloc(1, sizeof(*c)) : NULL;
 	if (!c) {
 		refuse(fd, json_pack("{ss s{ss}}", "error", s->service->error_full, "parameters", "what", "connections"));
 		return;
 	}
-	*c = (struct connection){ .server = s, .fd = fd, .pid = pid };
+	*c = (struct connection){ .server = s, .fd = fd, .out_fd = -1, .pid = peer.pid, .uid = peer.uid };
 	list_init(&c->hangups);
 	deferred_init(&c->turn, s->loop, connection_turn);
 	list_append(&s->connections, &c->node);
@@ -434,6 +488,11 @@ int varlink_call_take_fd(struct varlink_call *call)
 int32_t varlink_call_pid(const struct varlink_call *call)
 {
 	return connection_of(call)->pid;
+}
+
+uint32_t varlink_call_uid(const struct varlink_call *call)
+{
+	return connection_of(call)->uid;
 }
 
 void varlink_hang_on(struct varlink_call *call, struct varlink_hangup *h, void (*gone)(struct varlink_hangup *h))

@@ -11,8 +11,8 @@
  * bounded. A call is gone once it was answered, or when its client goes: who answers later, or has made something that is to last as long
  * as the connection, hangs a struct varlink_hangup on it.
  *
- * Bounds: 64 connections; calls of 64 KiB; 4 descriptors that wait for their call; 16 calls of a connection a turn. A client of another
- * user (but root) is refused.
+ * Bounds: 64 connections, or as the service says; calls of 64 KiB; 4 descriptors that wait for their call; 16 calls of a connection a turn.
+ * A client of another user (but root) is refused, unless the service has a rule of its own about users.
  *
  * A connection:
  *
@@ -51,6 +51,14 @@ struct varlink_service {
 	const char *error_full;               /* whole name of the error for one connection too many, with its parameter "what" */
 	const struct varlink_method *methods;
 	size_t count;
+
+	/*
+	 * For a service of more than one user: may this one connect? NULL: the process's own user, and root. What such a service
+	 * bounds, it bounds for each user but root too, so that no user keeps the others out.
+	 */
+	bool (*admits)(void *owner, uint32_t uid);
+	size_t connections;                   /* in all; 0: VARLINK_CONNECTIONS. As many again are kept free for root. */
+	size_t connections_of_user;           /* of one user that is not root; 0: no such bound */
 };
 
 struct varlink_hangup {
@@ -77,6 +85,11 @@ void varlink_server_adopt(struct varlink_server *s, int fd);
 
 /** varlink_reply() - answer. @parameters: an object, owned by the call; NULL: an empty one. */
 void varlink_reply(struct varlink_call *call, json_t *parameters);
+/**
+ * varlink_reply_fd() - answer, and hand over a descriptor (SCM_RIGHTS) with the answer's first byte
+ * @fd: owned by the call, whatever becomes of it
+ */
+void varlink_reply_fd(struct varlink_call *call, json_t *parameters, int fd);
 /** varlink_fail() - answer with an error. @error: its whole name. @parameters: as above */
 void varlink_fail(struct varlink_call *call, const char *error, json_t *parameters);
 /** varlink_invalid() - answer that a parameter is wrong */
@@ -97,6 +110,8 @@ int varlink_call_socket(const struct varlink_call *call);
 int varlink_call_take_fd(struct varlink_call *call);
 /** varlink_call_pid() - the process that called; 0 if not known */
 int32_t varlink_call_pid(const struct varlink_call *call);
+/** varlink_call_uid() - the user whose process connected (SO_PEERCRED); it cannot be changed afterwards */
+uint32_t varlink_call_uid(const struct varlink_call *call);
 
 /**
  * varlink_hang_on() - let @gone be called, once, when the call's connection has closed (not after an upgrade); @h is in no list any more
