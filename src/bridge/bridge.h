@@ -14,11 +14,6 @@
 #include "bridge/step.h"
 #include "lan/config.h"
 
-struct steps { struct step *step; size_t count; };
-
-/** steps_fini() - free the list */
-void steps_fini(struct steps *s);
-
 /**
  * bridge_plan_up() - what has to be done so that the LAN is as configured
  * @out:   the steps, in order; none if all is as it should be. Free with steps_fini().
@@ -28,7 +23,26 @@ void steps_fini(struct steps *s);
 int bridge_plan_up(struct steps *out, const struct lan_config *config, const struct snapshot *now, char *error, size_t error_size);
 
 /**
+ * bridge_plan_mend() - before bridge_plan_up() after a crash: give @now what the journal alone still knows
+ * An address or route that was taken off the uplink and did not arrive on the bridge counts as still being on the uplink, so that the plan brings it over; a bridge that we made and had not yet given
+ * its alias is ours.
+ * Return: 0 or -ENOMEM
+ */
+int bridge_plan_mend(struct snapshot *now, const struct steps *journal);
+
+/**
  * bridge_plan_down() - the way back
  * @journal: the steps that were taken, as the journal has them, in order
+ * Return: 0 or -ENOMEM. Steps of @out have "undoes" set.
  */
 int bridge_plan_down(struct steps *out, const struct steps *journal, const struct snapshot *now);
+
+/**
+ * bridge_plan_lan() - the networks of a LAN without an uplink (NAT, routed): what the host's and the guests' addresses are; what is not configured is chosen beside the routes of @now
+ * gateway4 and gateway6 are the host's addresses on the bridge, mac is the bridge's.
+ * Return: 0, or as lan_plan_make()
+ */
+int bridge_plan_lan(struct lan_plan *out, const struct lan_config *config, const struct snapshot *now, char *error, size_t error_size);
+
+/** bridge_nft_table() - the name of a LAN's nft tables: "hospes_br0"; one of family inet comes from the plan (NAT, routed, isolated). Return: @into */
+const char *bridge_nft_table(const struct lan_config *config, char into[static NFT_TABLE_SIZE]);

@@ -6,6 +6,7 @@
 #pragma once
 #include <stdio.h>
 #include "base/attr.h"
+#include "lan/config_bridge.h"
 #include "lan/forward.h"
 #include "lan/plan.h"
 
@@ -33,6 +34,7 @@ struct lan_config {
 	uint32_t keepalive_seconds;  /* Keepalive = 7200 */
 	struct guest_config *guests; size_t guest_count;
 	struct forward_rule *forwards; size_t forward_count;
+	struct bridge_config bridge; /* where fabric is FABRIC_BRIDGE */
 };
 
 /**
