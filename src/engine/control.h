@@ -6,9 +6,9 @@
  */
 #pragma once
 #include <jansson.h>
-#include "engine/lease_store.h"
+#include "control/lease_store.h"
 #include "engine/ports.h"
-#include "engine/registry.h"
+#include "control/registry.h"
 
 struct control;
 

@@ -32,11 +32,11 @@ static void connect_gone(struct varlink_hangup *h)
 static void connect_fail(struct varlink_call *call, const char *guest, uint16_t port, int error)
 {
 	if (error == -ECONNREFUSED)
-		control_fail(call, "Refused", json_pack("{ss si}", "guest", guest, "port", (int)port));
+		lan_fail(call, "Refused", json_pack("{ss si}", "guest", guest, "port", (int)port));
 	else if (error == -EHOSTUNREACH)
-		control_fail(call, "GuestAway", json_pack("{ss}", "guest", guest));
+		lan_fail(call, "GuestAway", json_pack("{ss}", "guest", guest));
 	else
-		control_fail_errno(call, error == -ENOSPC ? "flows" : "connect", error, strerror(-error));
+		lan_fail_errno(call, error == -ENOSPC ? "flows" : "connect", error, strerror(-error));
 }
 
 static void connect_done(void *owner, int result)
@@ -84,7 +84,7 @@ void control_connect(void *owner, struct varlink_call *call, const json_t *param
 	struct control *c = owner;
 	const char *text = json_string_value(json_object_get(parameters, "guest"));
 	uint16_t port = (uint16_t)json_integer_value(json_object_get(parameters, "port"));
-	struct guest *guest = control_find_guest(c, call, text);
+	struct guest *guest = lan_find_guest(c->parts.guests, c->parts.plan, call, text);
 	addr_t addr;
 	int r;
 

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* What the files of the control interface share; nobody else includes this. */
 #pragma once
+#include "control/lan_interface.h"
 #include "engine/control.h"
-#include "io/varlink_server.h"
-
-#define LAN_INTERFACE "org.hospes.Lan"
 
 /* A tap that AttachTap made: it lives as long as the connection it came by. */
 struct tap_attachment {
@@ -32,12 +30,6 @@ struct control {
 	struct list taps, connects;
 };
 
-/** control_fail() - answer with an error of the interface. @name: without the interface. @parameters: owned by the call */
-void control_fail(struct varlink_call *call, const char *name, json_t *parameters);
-/** control_fail_errno() - answer with Failed, or with Full where @error says that there is no room */
-void control_fail_errno(struct varlink_call *call, const char *what, int error, const char *message);
-/** control_find_guest() - by name (with or without the domain), MAC or address; answers NoGuest and returns NULL if there is none */
-struct guest *control_find_guest(struct control *c, struct varlink_call *call, const char *text);
 /** control_changed() - a lease or name has changed */
 void control_changed(struct control *c);
 

@@ -133,24 +133,24 @@ static void tap_fail(struct varlink_call *call, int error, const char *name)
 		snprintf(message, sizeof(message), error == -EBUSY ? "guest %s is attached already; give this one another name"
 								   : "the name %s, or the MAC that belongs to it, is another guest's",
 									name);
-		control_fail(call, "Exists", json_pack("{ss ss}", "what", name, "message", message));
+		lan_fail(call, "Exists", json_pack("{ss ss}", "what", name, "message", message));
 	} else if (error == -EINVAL) {
 		snprintf(message, sizeof(message),
 			"1 to 63 of a-z, 0-9 and \"-\", not first or last a \"-\", and no name that means the host");
-		control_fail(call, "Invalid", json_pack("{ss ss}", "what", name, "message", message));
+		lan_fail(call, "Invalid", json_pack("{ss ss}", "what", name, "message", message));
 	} else {
-		control_fail_errno(call, "guests or leases", error, strerror(-error));
+		lan_fail_errno(call, "guests or leases", error, strerror(-error));
 	}
 }
 
 static void tap_fail_descriptor(struct varlink_call *call, int error)
 {
 	if (error == -EINVAL)
-		control_fail(call, "Invalid", json_pack("{ss ss}", "what", "descriptor", "message",
+		lan_fail(call, "Invalid", json_pack("{ss ss}", "what", "descriptor", "message",
 							"the call must bring the descriptor of a tap made with IFF_TAP | IFF_NO_PI | "
 								"IFF_VNET_HDR"));
 	else
-		control_fail_errno(call, "tap", error, strerror(-error));
+		lan_fail_errno(call, "tap", error, strerror(-error));
 }
 
 /* The port is in the table. Return: 0 or negative errno, and nothing of the guest is left. */
@@ -192,7 +192,7 @@ void control_attach_tap(void *owner, struct varlink_call *call, const json_t *pa
 	r = ports_add(c->parts.ports, p);
 	if (r < 0) {
 		port_free(p);
-		control_fail_errno(call, "ports", r, strerror(-r));
+		lan_fail_errno(call, "ports", r, strerror(-r));
 		return;
 	}
 	r = tap_begin(c, call, p, name, &guest);

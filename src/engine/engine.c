@@ -13,7 +13,7 @@
 #include "engine/folders.h"
 #include "engine/listeners.h"
 #include "engine/reload.h"
-#include "engine/runtime.h"
+#include "control/runtime.h"
 
 struct engine {
 	struct loop *loop;

@@ -4,7 +4,7 @@
  * change while guests have it (addresses, MTU, domain, size of the flow table) is named. Forwards and guests that verbs added stay.
  */
 #pragma once
-#include "engine/registry.h"
+#include "control/registry.h"
 #include "gateway/forward.h"
 #include "lan/config.h"
 

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <sys/un.h>
 
-#include "engine/lease_store.h"
+#include "control/lease_store.h"
 #include "engine/routes.h"
 
 /* Standard error goes to a pipe. Return: what to give to said(). */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/lease_store.h"
+#include "control/lease_store.h"
 
 #include <errno.h>
 #include <stdlib.h>

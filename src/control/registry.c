@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/registry.h"
+#include "control/registry.h"
 
 #include <ctype.h>
 #include <errno.h>

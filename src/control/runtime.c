@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "engine/runtime.h"
+#include "control/runtime.h"
 
 #include <errno.h>
 #include <fcntl.h>
