@@ -310,19 +310,27 @@ void tcp_due(struct tcp *t, struct flow *f, usec_t now)
  */
 static bool syn_again(struct tcp *t, struct flow *f, const struct tcp_segment *s, usec_t now)
 {
-	if (f->tcp.state == TCP_LINGER) {
-		tcp_drop(t, f, false);
-		return true;
-	}
-	if (f->tcp.state == TCP_SYN_RECEIVED && s->seq + 1 == f->tcp.rcv)
-		tcp_send_flags(t, f, TCP_SYN | TCP_ACK, f->tcp.una, now);
-	else if (f->tcp.state == TCP_OPEN)
+	bool repeated = s->seq + 1 == f->tcp.rcv;
+
+	switch ((enum tcp_state)f->tcp.state) {
+	case TCP_SYN_SENT: /* both opened at once: the guest will answer ours too */
+		return false;
+	case TCP_OPEN:
 		tcp_ack_later(t, f, true); /* a challenge (RFC 5961 section 4): a guest that knows nothing of the flow resets it */
-	else if (s->seq + 1 != f->tcp.rcv) {
-		tcp_drop(t, f, true);
-		return true;
+		return false;
+	case TCP_SYN_RECEIVED:
+		if (repeated)
+			tcp_send_flags(t, f, TCP_SYN | TCP_ACK, f->tcp.una, now);
+		break;
+	case TCP_CONNECTING:
+		break;
+	case TCP_LINGER:
+		repeated = false;
+		break;
 	}
-	return false;
+	if (!repeated)
+		tcp_drop(t, f, true);
+	return !repeated;
 }
 
 static enum drop segment_in_state(struct tcp *t, struct flow *f, const struct ip_packet *ip, const struct tcp_segment *s,

@@ -15,7 +15,7 @@ struct held {
 struct tcp_hold {
 	size_t bytes;           /* of all flows, with their heads */
 	uint32_t max;
-	struct { struct held *first; uint32_t last_seq; } flow[];
+	struct { struct held *first; uint32_t count, last_seq; } flow[];
 };
 
 int tcp_hold_new(struct tcp_hold **out, uint32_t max)
@@ -42,6 +42,7 @@ static void drop_first(struct tcp_hold *h, uint32_t slot)
 	struct held *gone = h->flow[slot].first;
 
 	h->flow[slot].first = gone->next;
+	h->flow[slot].count--;
 	h->bytes -= sizeof(*gone) + gone->size;
 	free(gone);
 }
@@ -75,7 +76,7 @@ bool tcp_hold_add(struct tcp_hold *h, uint32_t slot, uint32_t seq, struct cursor
 		size = (*link)->seq - seq;
 		fin = false;
 	}
-	if ((!size && !fin) || h->bytes + sizeof(*new) + size > TCP_HOLD_MAX)
+	if ((!size && !fin) || h->flow[slot].count == TCP_HOLD_SEGMENTS || h->bytes + sizeof(*new) + size > TCP_HOLD_MAX)
 		return false;
 	new = malloc(sizeof(*new) + size);
 	if (!new)
@@ -84,6 +85,7 @@ bool tcp_hold_add(struct tcp_hold *h, uint32_t slot, uint32_t seq, struct cursor
 	cursor_copy(&payload, new->data, size);
 	*link = new;
 	h->bytes += sizeof(*new) + size;
+	h->flow[slot].count++;
 	h->flow[slot].last_seq = seq;
 	return true;
 }

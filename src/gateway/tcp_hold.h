@@ -5,14 +5,15 @@
  *
  * Only a copy for speed: a guest sends again what it was not acknowledged, so anything held may be forgotten at any time (RFC
  * 2018 section 8 allows a receiver that), as it is when the process starts anew. Memory is bounded for all flows together
- * (TCP_HOLD_MAX); what does not fit is dropped.
+ * (TCP_HOLD_MAX) and so is the number for each; what does not fit is dropped.
  */
 #pragma once
 #include "base/cursor.h"
 #include "gateway/flow.h"
 #include "wire/tcp.h"
 
-#define TCP_HOLD_MAX (16u * 1024 * 1024)
+#define TCP_HOLD_MAX      (16u * 1024 * 1024)
+#define TCP_HOLD_SEGMENTS 1024 /* of one flow: they are found by walking */
 
 struct tcp_hold;
 
