@@ -8,6 +8,7 @@
 #include "cli/args.h"
 #include "cli/cli.h"
 #include "cli/daemon.h"
+#include "cli/guest_folder.h"
 #include "cli/lan_client.h"
 #include "cli/lan_word.h"
 #include "cli/process.h"
@@ -86,6 +87,7 @@ int cmd_down(int argc, char **argv)
 	r = take_down(lan, keep, &ended);
 	if (r < 0)
 		return EXIT_FAILURE;
+	guest_folder_sweep(lan);
 	daemon_tidy(lan);
 	if (!r)
 		printf("LAN %s is down already\n", lan);

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include "base/log.h"
@@ -130,4 +132,59 @@ pid_t guest_folder_pid(const char *lan, const char *name)
 	if (!flock(fd, LOCK_SH | LOCK_NB) || read(fd, text, sizeof(text) - 1) <= 0)
 		return 0;
 	return (pid_t)strtol(text, NULL, 10);
+}
+
+/* Is there no process left behind a datagram socket? */
+static bool is_deserted(const char *path)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	_cleanup_fd_ int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || strlen(path) >= sizeof(sa.sun_path))
+		return false;
+	strcpy(sa.sun_path, path);
+	return connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 && errno == ECONNREFUSED;
+}
+
+static void sweep_sockets(const char *runtime)
+{
+	_cleanup_(freep) char *pattern = paths_join(runtime, "dgram.*");
+	glob_t found;
+
+	if (!pattern || glob(pattern, GLOB_NOSORT, NULL, &found))
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		if (is_deserted(found.gl_pathv[i]))
+			unlink(found.gl_pathv[i]);
+	globfree(&found);
+}
+
+static void sweep_guests(const char *runtime)
+{
+	_cleanup_(freep) char *pattern = paths_join(runtime, "guests/*/pid");
+	glob_t found;
+
+	if (!pattern || glob(pattern, GLOB_NOSORT, NULL, &found))
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		struct guest_folder f = { .lock = lock_pid(found.gl_pathv[i]) };
+
+		if (f.lock < 0)
+			continue;
+		*strrchr(found.gl_pathv[i], '/') = 0;
+		f.path = strdup(found.gl_pathv[i]);
+		guest_folder_fini(&f);
+	}
+	globfree(&found);
+}
+
+void guest_folder_sweep(const char *lan)
+{
+	_cleanup_(freep) char *runtime = paths_runtime(lan);
+
+	if (!runtime)
+		return;
+	sweep_guests(runtime);
+	sweep_sockets(runtime);
+	rmdir(runtime); /* unless the LAN is up again, or a guest runs on */
 }

@@ -29,3 +29,10 @@ void guest_folder_fini(struct guest_folder *f);
 
 /** guest_folder_pid() - who looks after a guest. Return: the process, 0 if nobody does. */
 pid_t guest_folder_pid(const char *lan, const char *name);
+
+/**
+ * guest_folder_sweep() - when a LAN is down: remove what guests left whose processes did not end well
+ *
+ * Those are folders whose lock nobody holds, and datagram sockets (dgram.NAME, see `hospes qemu-args`) that nobody has open.
+ */
+void guest_folder_sweep(const char *lan);
