@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
+from tests.support.bridge_fixtures import bridged, closing, lan_world, plug  # noqa: E402,F401
 from tests.support.lan import Daemon, Home  # noqa: E402
 from tests.support.netns import World  # noqa: E402
 from tests.support.tap import TapGuest  # noqa: E402

@@ -13,6 +13,7 @@ import difflib
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -413,6 +414,10 @@ class Bridged:
         path.chmod(0o644)
         return path
 
+    def watch(self):
+        """Watch the service's system calls from now on."""
+        return Watch(self.process.pid, self.host.path / "strace")
+
     def kill(self):
         """SIGKILL to the service itself (nsenter has become it)."""
         if self.process.poll() is None:
@@ -432,3 +437,22 @@ class Bridged:
         text = self.messages()
         assert status in (0, -signal.SIGKILL), f"hospes-bridged ended with {status}:\n{text}"
         assert "Sanitizer" not in text and "runtime error" not in text, text
+
+
+class Watch:
+    """The service's changes of the kernel's state, seen by strace: netlink writes, settings, programs that it starts."""
+
+    CHANGE = re.compile(r"nlmsg_type=(RTM_(?:NEW|DEL|SET)\w+|NFNL\w+|0x[\da-f]+)[^}]*nlmsg_flags=NLM_F_REQUEST|execve\(|TUNSETIFF|openat?2?\(.*O_WRONLY.*\"(?:/proc/sys|net/)")
+
+    def __init__(self, pid, path):
+        self.path = path
+        words = ["strace", "-f", "-qq", "-y", "-s", "256", "-e", "trace=sendmsg,sendto,execve,ioctl,openat,openat2", "-o", str(path), "-p", str(pid)]
+        path.unlink(missing_ok=True)
+        self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(lambda: f"TracerPid:\t{self.process.pid}\n" in pathlib.Path(f"/proc/{pid}/status").read_text(), 10, "strace")
+
+    def stop(self):
+        """The lines that change something."""
+        self.process.terminate()
+        self.process.wait(10)
+        return [line for line in self.path.read_text(errors="replace").splitlines() if self.CHANGE.search(line)]
