@@ -108,8 +108,3 @@ const char *snapshot_sysctl(const struct snapshot *s, const char *key);
 /** snapshot_sysctl_of() - of a link: snapshot_sysctl_of(s, 6, "eth0", "accept_ra"); version 4 or 6; link "all" and "default" too */
 const char *snapshot_sysctl_of(const struct snapshot *s, int version, const char *link, const char *name);
 const struct nft_table *snapshot_table(const struct snapshot *s, const char *family, const char *name);
-
-/** link_name_valid() - may a bridge or tap of ours be called so? 1 to 15 bytes of [a-z0-9-], a letter first, none of the kernel's own ("all", "default", "lo") */
-bool link_name_valid(const char *name);
-/** link_name_possible() - could any link of the host be called so? 1 to 15 bytes of [A-Za-z0-9_.@-] */
-bool link_name_possible(const char *name);

@@ -26,6 +26,7 @@ struct reading {
 	unsigned int line, section_line;
 	enum config_section section;
 	uint32_t keys_seen;
+	unsigned int lan_lines[CONFIG_KEY_MAX]; /* where each key of [LAN] stands; 0: nowhere */
 	bool lan_seen;
 	char *buffer; size_t room;    /* getline()'s */
 	char *error; size_t error_size;
@@ -34,7 +35,7 @@ struct reading {
 
 static void _printf_(3, 4) refuse(struct reading *r, unsigned int line, const char *format, ...)
 {
-	char what[400];
+	char what[440];
 	va_list args;
 
 	if (r->failed)
@@ -202,25 +203,13 @@ static char *read_line(char *into, int size, void *owner)
 	return into;
 }
 
-/* Words that this version knows and does not do. Return: true if it was one of them. */
-static bool refuse_bridge(struct reading *r, const struct config_key *key, const char *value)
-{
-	if (!key->set)
-		refuse(r, r->line,
-		       "%s is a word of bridge LANs (Fabric = bridge), and this version carries only user LANs; take the line out",
-		       key->name);
-	else if (r->section == SECTION_LAN && !strcmp(key->name, "Fabric") && !strcasecmp(value, "bridge"))
-		refuse(r, r->line, "Fabric = bridge: this version carries only user LANs; expected Fabric = user");
-	return r->failed;
-}
-
 /* For libinih: a key and its value. */
 static int take_key(void *owner, const char *section_unused _unused_, const char *name, const char *value)
 {
 	struct reading *r = owner;
 	int number = config_key_find(r->section, name);
 	const struct config_key *key;
-	char list[200];
+	char list[300];
 
 	if (r->failed)
 		return 0;
@@ -234,9 +223,9 @@ static int take_key(void *owner, const char *section_unused _unused_, const char
 	if (r->failed)
 		return 0;
 	r->keys_seen |= 1u << number;
+	if (r->section == SECTION_LAN)
+		r->lan_lines[number] = r->line;
 	key = config_key(number);
-	if (refuse_bridge(r, key, value))
-		return 0;
 	if (!key->set(&r->draft, value))
 		refuse(r, r->line, "%s = %s: expected %s", key->name, value, key->expected);
 	return !r->failed;
@@ -262,6 +251,7 @@ static int new_config(struct lan_config **out, const char *name, char *error, si
 		.flow_max = 65536,
 	};
 	strcpy(c->name, name);
+	config_bridge_init(&c->bridge);
 	*out = c;
 	return 0;
 }
@@ -276,18 +266,75 @@ struct lan_config *lan_config_free(struct lan_config *c)
 	return NULL;
 }
 
+/* The line of a key of [LAN]; the last line if it is not there. */
+static unsigned int lan_line(const struct reading *r, const char *key)
+{
+	int number = key ? config_key_find(SECTION_LAN, key) : -1;
+
+	return number >= 0 && r->lan_lines[number] ? r->lan_lines[number] : r->line;
+}
+
+/* A key of the other fabric; the first of them. */
+static void refuse_words(struct reading *r)
+{
+	enum config_word wrong = r->draft.config->fabric == FABRIC_USER ? WORD_OF_BRIDGE : WORD_OF_USER;
+	const struct config_key *first = NULL;
+
+	for (int i = 0; i < CONFIG_KEY_MAX; i++)
+		if (r->lan_lines[i] && config_key(i)->word == wrong && (!first || r->lan_lines[i] < lan_line(r, first->name)))
+			first = config_key(i);
+	if (first)
+		refuse(r, lan_line(r, first->name), "%s is a word of %s LANs; take the line out, or say Fabric = %s", first->name,
+		       wrong == WORD_OF_BRIDGE ? "bridge" : "user", wrong == WORD_OF_BRIDGE ? "bridge" : "user");
+}
+
+/* In a user LAN, addresses name networks. */
+static void finish_user(struct reading *r)
+{
+	struct lan_config *c = r->draft.config;
+	const struct bridge_config *b = &c->bridge;
+	static const uint8_t host[8];
+	char text[ADDR_TEXT_SIZE], bits[8] = "";
+
+	c->has_net4 = b->ip4 == BRIDGE_IP_STATIC;
+	c->has_net6 = b->ip6 == BRIDGE_IP_STATIC;
+	c->net4 = b->addr4, c->bits4 = b->bits4, c->net6 = b->addr6;
+	if (c->has_net4)
+		snprintf(bits, sizeof(bits), "/%u", c->bits4);
+	if (b->ip4 == BRIDGE_IP_DHCP || (c->has_net4 && !lan_net_valid4(c->net4, c->bits4)))
+		refuse(r, lan_line(r, "IPv4"), "IPv4 = %s%s: expected %s", c->has_net4 ? addr_format(c->net4, text) : "dhcp",
+		       bits, config_key(config_key_find(SECTION_LAN, "IPv4"))->expected);
+	else if (c->has_net6 && (b->bits6 != 64 || memcmp(&c->net6.b[8], host, sizeof(host))))
+		refuse(r, lan_line(r, "IPv6"), "IPv6 = %s/%u: expected %s", addr_format(c->net6, text), b->bits6,
+		       config_key(config_key_find(SECTION_LAN, "IPv6"))->expected);
+	else if (c->no_ip4 && c->no_ip6)
+		refuse(r, r->line, "IPv4 = none and IPv6 = none leave nothing to carry; expected one of the two");
+}
+
+static void finish_bridge(struct reading *r)
+{
+	const char *key = NULL, *wrong;
+	char text[300];
+
+	wrong = config_bridge_finish(r->draft.config, &key, text, sizeof(text));
+	if (wrong)
+		refuse(r, lan_line(r, key), "%s", wrong);
+}
+
 /* libinih's own findings, and what only the whole file shows. */
 static void finish_file(struct reading *r, int line)
 {
-	struct lan_config *c = r->draft.config;
-
 	if (line > 0 && (!r->failed || (unsigned int)line < r->line)) {
 		r->failed = 0;
 		refuse(r, (unsigned int)line, "neither a section nor a key; expected \"Key = value\"");
 	}
 	finish_section(r);
-	if (c->no_ip4 && c->no_ip6)
-		refuse(r, r->line, "IPv4 = none and IPv6 = none leave nothing to carry; expected one of the two");
+	if (!r->failed)
+		refuse_words(r);
+	if (!r->failed && r->draft.config->fabric == FABRIC_USER)
+		finish_user(r);
+	else if (!r->failed)
+		finish_bridge(r);
 	if (!r->failed && (line < 0 || ferror(r->text))) {
 		snprintf(r->error, r->error_size, "%s: %s", r->label, line < 0 ? "out of memory" : "cannot be read to its end");
 		r->failed = line < 0 ? -ENOMEM : -EIO;

@@ -37,3 +37,8 @@ struct bridge_config {
 	struct bridge_tap taps[BRIDGE_TAPS_MAX]; size_t tap_count;       /* persistent ones with an owner */
 	struct bridge_allow allow[BRIDGE_ALLOW_MAX]; size_t allow_count; /* users and (@) groups that may attach guests */
 };
+
+/** link_name_valid() - may a bridge or tap of ours be called so? 1 to 15 bytes of [a-z0-9-], a letter first, none of the kernel's own ("all", "default", "lo") */
+bool link_name_valid(const char *name);
+/** link_name_possible() - could any link of the host be called so? 1 to 15 bytes of [A-Za-z0-9_.@-], not "." or ".." */
+bool link_name_possible(const char *name);

@@ -5,7 +5,7 @@
 #include <strings.h>
 
 /* A decimal number alone. */
-static bool parse_number(const char *text, uint32_t min, uint32_t max, uint32_t *out)
+bool config_parse_number(const char *text, uint32_t min, uint32_t max, uint32_t *out)
 {
 	uint64_t v = 0;
 	size_t n = strspn(text, "0123456789");
@@ -19,13 +19,13 @@ static bool parse_number(const char *text, uint32_t min, uint32_t max, uint32_t 
 }
 
 /* "ADDRESS/BITS" */
-static bool parse_net(const char *text, addr_t *net, uint32_t *bits)
+bool config_parse_net(const char *text, addr_t *net, uint32_t *bits)
 {
 	char address[ADDR_TEXT_SIZE];
 	const char *slash = strchr(text, '/');
 	size_t n = slash ? (size_t)(slash - text) : 0;
 
-	if (!n || n >= sizeof(address) || !parse_number(slash + 1, 0, 128, bits))
+	if (!n || n >= sizeof(address) || !config_parse_number(slash + 1, 0, 128, bits))
 		return false;
 	memcpy(address, text, n);
 	address[n] = 0;
@@ -34,8 +34,8 @@ static bool parse_net(const char *text, addr_t *net, uint32_t *bits)
 
 static bool set_fabric(struct config_draft *d, const char *value)
 {
-	d->config->fabric = FABRIC_USER;
-	return !strcasecmp(value, "user");
+	d->config->fabric = strcasecmp(value, "bridge") ? FABRIC_USER : FABRIC_BRIDGE;
+	return d->config->fabric == FABRIC_BRIDGE || !strcasecmp(value, "user");
 }
 
 static bool set_domain(struct config_draft *d, const char *value)
@@ -53,44 +53,48 @@ static bool set_domain(struct config_draft *d, const char *value)
 	return true;
 }
 
+/* Which fabric the LAN has may be said further down, so both readings are taken here and judged at the end of the file. */
 static bool set_ipv4(struct config_draft *d, const char *value)
 {
-	struct lan_config *c = d->config;
+	struct bridge_config *b = &d->config->bridge;
 	uint32_t bits;
 
-	c->no_ip4 = !strcasecmp(value, "none");
-	if (c->no_ip4)
+	d->config->no_ip4 = !strcasecmp(value, "none");
+	b->ip4 = d->config->no_ip4 ? BRIDGE_IP_NONE : BRIDGE_IP_DHCP;
+	if (d->config->no_ip4 || !strcasecmp(value, "dhcp"))
 		return true;
-	if (!parse_net(value, &c->net4, &bits) || !lan_net_valid4(c->net4, bits))
+	b->ip4 = BRIDGE_IP_STATIC;
+	if (!config_parse_net(value, &b->addr4, &bits) || !addr_is4(b->addr4) || bits < 8 || bits > 32 || addr_is_loopback(b->addr4) ||
+	    addr_is_multicast(b->addr4) || !b->addr4.b[12])
 		return false;
-	c->bits4 = (uint8_t)bits;
-	return c->has_net4 = true;
+	b->bits4 = (uint8_t)bits;
+	return true;
 }
 
 static bool set_ipv6(struct config_draft *d, const char *value)
 {
-	struct lan_config *c = d->config;
-	static const uint8_t host[8];
+	struct bridge_config *b = &d->config->bridge;
 	uint32_t bits;
 
-	c->no_ip6 = !strcasecmp(value, "none");
-	if (c->no_ip6)
+	d->config->no_ip6 = !strcasecmp(value, "none");
+	b->ip6 = d->config->no_ip6 ? BRIDGE_IP_NONE : BRIDGE_IP_AUTO;
+	if (d->config->no_ip6 || !strcasecmp(value, "auto"))
 		return true;
-	if (!parse_net(value, &c->net6, &bits) || addr_is4(c->net6) || bits != 64 || memcmp(&c->net6.b[8], host, sizeof(host)))
+	b->ip6 = BRIDGE_IP_STATIC;
+	if (!config_parse_net(value, &b->addr6, &bits) || addr_is4(b->addr6) || bits < 8 || bits > 128)
 		return false;
+	b->bits6 = (uint8_t)bits;
 	/* Global unicast or unique local. */
-	if ((c->net6.b[0] & 0xe0) != 0x20 && (c->net6.b[0] & 0xfe) != 0xfc)
-		return false;
-	return c->has_net6 = true;
+	return (b->addr6.b[0] & 0xe0) == 0x20 || (b->addr6.b[0] & 0xfe) == 0xfc;
 }
 
 static bool set_mtu(struct config_draft *d, const char *value)
 {
 	uint32_t v;
 
-	if (!parse_number(value, 1280, 65520, &v))
+	if (!config_parse_number(value, 1280, 65520, &v))
 		return false;
-	d->config->mtu = (uint16_t)v;
+	d->config->mtu = d->config->bridge.mtu = (uint16_t)v;
 	return true;
 }
 
@@ -107,7 +111,7 @@ static bool set_lease(struct config_draft *d, const char *value)
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
 		if (digits[n - 1] == units[i].unit)
 			unit = units[i].seconds, digits[n - 1] = 0;
-	if (!parse_number(digits, 1, 31536000 / unit, &v) || v * unit < 120)
+	if (!config_parse_number(digits, 1, 31536000 / unit, &v) || v * unit < 120)
 		return false;
 	d->config->lease_seconds = v * unit;
 	return true;
@@ -128,12 +132,12 @@ static bool set_host_access(struct config_draft *d, const char *value)
 
 static bool set_flows(struct config_draft *d, const char *value)
 {
-	return parse_number(value, 16, 65536, &d->config->flow_max);
+	return config_parse_number(value, 16, 65536, &d->config->flow_max);
 }
 
 static bool set_keepalive(struct config_draft *d, const char *value)
 {
-	return parse_number(value, 1, 86400, &d->config->keepalive_seconds);
+	return config_parse_number(value, 1, 86400, &d->config->keepalive_seconds);
 }
 
 static bool set_guest_name(struct config_draft *d, const char *value)
@@ -174,19 +178,19 @@ static bool set_to(struct config_draft *d, const char *value)
 }
 
 static const struct config_key keys[] = {
-	{ SECTION_LAN, "Fabric", "user", set_fabric },
+	{ SECTION_LAN, "Fabric", "user or bridge", set_fabric },
 	{ SECTION_LAN, "Domain", "a DNS name of at most 63 letters, digits, hyphens and dots, such as hospes", set_domain },
-	{ SECTION_LAN, "IPv4", "none, or a network without host bits, /8 to /29, such as 10.0.2.0/24", set_ipv4 },
-	{ SECTION_LAN, "IPv6", "none, or a global or unique local /64, such as fd12:3456:789a:1::/64", set_ipv6 },
+	{ SECTION_LAN, "IPv4",
+		"none, or a network without host bits, /8 to /29, such as 10.0.2.0/24; in a bridge LAN none, dhcp, or the host's address "
+		"such as 192.168.1.2/24", set_ipv4 },
+	{ SECTION_LAN, "IPv6",
+		"none, or a global or unique local /64, such as fd12:3456:789a:1::/64; in a bridge LAN none, auto, or the host's address "
+		"such as fd12:3456:789a:1::2/64", set_ipv6 },
 	{ SECTION_LAN, "MTU", "1280 to 65520", set_mtu },
 	{ SECTION_LAN, "Lease", "two minutes to a year, such as 600, 90m, 12h or 7d", set_lease },
-	{ SECTION_LAN, "HostAccess", "lan, full or none", set_host_access },
-	{ SECTION_LAN, "Flows", "16 to 65536", set_flows },
-	{ SECTION_LAN, "Keepalive", "1 to 86400 seconds", set_keepalive },
-	{ SECTION_LAN, "Bridge" }, { SECTION_LAN, "Uplink" }, { SECTION_LAN, "Gateway" }, { SECTION_LAN, "STP" },
-	{ SECTION_LAN, "ForwardDelay" },
-	{ SECTION_LAN, "Hello" }, { SECTION_LAN, "MaxAge" }, { SECTION_LAN, "NAT" }, { SECTION_LAN, "Isolated" }, { SECTION_LAN, "Guests" },
-	{ SECTION_LAN, "Taps" }, { SECTION_LAN, "Allow" },
+	{ SECTION_LAN, "HostAccess", "lan, full or none", set_host_access, WORD_OF_USER },
+	{ SECTION_LAN, "Flows", "16 to 65536", set_flows, WORD_OF_USER },
+	{ SECTION_LAN, "Keepalive", "1 to 86400 seconds", set_keepalive, WORD_OF_USER },
 	{ SECTION_GUEST, "Name",
 		"1 to 63 letters, digits and hyphens, no hyphen first or last, other than gateway, host, dns and localhost, such as web",
 		set_guest_name },
@@ -195,7 +199,6 @@ static const struct config_key keys[] = {
 	{ SECTION_FORWARD, "Listen", "[ADDRESS:]PORT[-PORT][/tcp|/udp], or the path of a unix socket", set_listen },
 	{ SECTION_FORWARD, "To", "GUEST:PORT", set_to },
 };
-_Static_assert(ARRAY_SIZE(keys) <= 32, "a set of keys is a bit mask");
 
 enum config_section config_section_find(const char *name)
 {
@@ -207,17 +210,24 @@ enum config_section config_section_find(const char *name)
 	return SECTION_NONE;
 }
 
-int config_key_find(enum config_section section, const char *name)
+static size_t key_count(void)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-		if (keys[i].section == section && !strcasecmp(keys[i].name, name))
-			return (int)i;
-	return -1;
+	return ARRAY_SIZE(keys) + config_bridge_key_count;
 }
 
 const struct config_key *config_key(int number)
 {
-	return &keys[number];
+	size_t n = (size_t)number;
+
+	return n < ARRAY_SIZE(keys) ? &keys[n] : &config_bridge_keys[n - ARRAY_SIZE(keys)];
+}
+
+int config_key_find(enum config_section section, const char *name)
+{
+	for (int i = 0; i < (int)key_count(); i++)
+		if (config_key(i)->section == section && !strcasecmp(config_key(i)->name, name))
+			return i;
+	return -1;
 }
 
 const char *config_key_list(enum config_section section, char *into, size_t size)
@@ -225,10 +235,12 @@ const char *config_key_list(enum config_section section, char *into, size_t size
 	size_t used = 0;
 
 	into[0] = 0;
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		if (keys[i].section != section || !keys[i].set || used + strlen(keys[i].name) + 3 > size)
+	for (int i = 0; i < (int)key_count(); i++) {
+		const char *name = config_key(i)->name;
+
+		if (config_key(i)->section != section || used + strlen(name) + 3 > size)
 			continue;
-		used += (size_t)snprintf(into + used, size - used, "%s%s", used ? ", " : "", keys[i].name);
+		used += (size_t)snprintf(into + used, size - used, "%s%s", used ? ", " : "", name);
 	}
 	return into;
 }

@@ -40,6 +40,18 @@ static void check_model(const struct lan_config *c)
 	}
 }
 
+static void check_bridge(const struct bridge_config *b)
+{
+	MUST(link_name_valid(b->bridge) && strcmp(b->bridge, b->uplink) && (!b->uplink[0] || link_name_possible(b->uplink)));
+	MUST(!(b->uplink[0] && (b->nat || b->isolated)) && !(b->nat && b->isolated));
+	MUST(b->ip4 != BRIDGE_IP_STATIC || (addr_is4(b->addr4) && b->bits4 && b->bits4 <= 32));
+	MUST(b->ip6 != BRIDGE_IP_STATIC || (!addr_is4(b->addr6) && b->bits6 && b->bits6 <= 128));
+	for (size_t i = 0; i < b->tap_count; i++)
+		MUST(link_name_valid(b->taps[i].name) && b->taps[i].owner[0] && strcmp(b->taps[i].name, b->bridge));
+	for (size_t i = 0; i < b->allow_count; i++)
+		MUST(b->allow[i].name[0] && !strchr(b->allow[i].name, ' '));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_(lan_config_freep) struct lan_config *c = NULL;
@@ -57,6 +69,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	check_model(c);
-	check_plan(c);
+	if (c->fabric == FABRIC_BRIDGE)
+		check_bridge(&c->bridge);
+	else
+		check_plan(c);
 	return 0;
 }
