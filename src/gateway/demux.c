@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Which packet of a guest's goes where: a service that answers, or the flow that carries it on. */
+#include "base/attr.h"
 #include "gateway/gateway_private.h"
 #include "gateway/quoted.h"
 #include "service/dhcp4.h"
@@ -175,28 +176,36 @@ static bool is_too_big(const struct packet *p, const struct icmp_header *h, uint
 	return h->type == ICMP6_TOO_BIG;
 }
 
+/* Does a guest say that nothing is there, or that a firewall of its own will not have it? */
+static bool is_unreachable(const struct packet *p, const struct icmp_header *h)
+{
+	return h->type == (p->ip.version == 4 ? ICMP_UNREACHABLE : ICMP6_UNREACHABLE);
+}
+
 /*
- * Segments get smaller. What a datagram is too big for, the gateway does not remember: its sender does not hear of it either (RFC
- * 1191 needs DF, which is not set).
+ * About TCP: segments get smaller, or an opening is refused. What a datagram is too big for, the gateway does not remember: its sender
+ * does not hear of it either (RFC 1191 needs DF, which is not set).
+ * @mtu: 0 if the error is "unreachable"
  */
-static enum drop take_too_big(struct packet *p, struct cursor quoted, uint32_t mtu)
+static enum drop take_tcp_error(struct packet *p, const struct quoted *q, uint32_t mtu)
 {
 	struct gateway *g = p->g;
-	struct flow *f = NULL;
-	struct quoted q;
+	struct flow *f;
 
 	tcp_push(g->tcp, p->now); /* what was kept by reference may end the flow */
-	if (quoted_read(quoted, p->ip.version == 4, &q) && q.key.kind == FLOW_TCP)
-		f = flow_find(g->flows, &q.key);
-	if (!f || !mac_equal(f->mac, p->from->mac) || !tcp_too_big(g->tcp, f, q.sequence, mtu, p->now))
+	f = flow_find(g->flows, &q->key);
+	if (!f || !mac_equal(f->mac, p->from->mac))
 		return DROP_NO_FLOW;
-	return DROP_NONE;
+	if (mtu ? tcp_too_big(g->tcp, f, q->sequence, mtu, p->now) : tcp_unreachable(g->tcp, f, q->sequence))
+		return DROP_NONE;
+	return DROP_NO_FLOW;
 }
 
 static enum drop take_icmp(struct packet *p)
 {
 	struct cursor c = p->l4;
 	struct icmp_header h = icmp_parse(&c);
+	struct quoted q;
 	uint32_t mtu;
 
 	if (cursor_failed(&c))
@@ -207,9 +216,30 @@ static enum drop take_icmp(struct packet *p)
 		return take_nd(p);
 	if (is_group(p->g, p->ip.dst))
 		return DROP_NONE;
+	if ((is_too_big(p, &h, &mtu) || is_unreachable(p, &h)) && quoted_read(c, p->ip.version == 4, &q) && q.key.kind == FLOW_TCP)
+		return take_tcp_error(p, &q, is_too_big(p, &h, &mtu) ? MAX(mtu, 1u) : 0);
 	if (is_too_big(p, &h, &mtu))
-		return take_too_big(p, c, mtu);
+		return DROP_NO_FLOW;
 	return echo_from_guest(p->g->echo, p->from->mac, &p->ip, p->l4, p->now);
+}
+
+/* The kernel answers what is not a service's: nothing here may become a flow. */
+static enum drop dispatch_service(struct packet *p)
+{
+	struct gateway *g = p->g;
+	bool ours = is_group(g, p->ip.dst) || lan_plan_is_gateway(g->p.plan, p->ip.dst), dns = lan_plan_is_dns(g->p.plan, p->ip.dst);
+	struct cursor c = p->l4;
+	uint16_t port;
+
+	if (p->ip.version == 6 && p->ip.protocol == IP_ICMP6)
+		return cursor_u8(&c) == ICMP6_RS ? take_icmp(p) : DROP_NONE;
+	cursor_skip(&c, sizeof(be16_t));
+	port = cursor_u16(&c);
+	if (p->ip.protocol == IP_UDP && ((ours && port == (p->ip.version == 4 ? DHCP4_PORT : DHCP6_PORT)) || (dns && port == DNS_PORT)))
+		return take_udp(p);
+	if (p->ip.protocol == IP_TCP && dns && port == DNS_PORT)
+		return checksum_right(p) ? tcp_from_guest(g->tcp, p->from->mac, &p->ip, p->l4, p->now) : DROP_CHECKSUM;
+	return DROP_NONE;
 }
 
 static enum drop dispatch(struct packet *p)
@@ -256,8 +286,12 @@ static enum drop take_ip(struct gateway *g, struct sender *s, const struct frame
 		return DROP_MALFORMED;
 	p.l4 = c;
 	verdict = check_source(&p);
-	if (verdict != DROP_NONE || !p.ip.is_fragment)
-		return verdict != DROP_NONE ? verdict : dispatch(&p);
+	if (verdict != DROP_NONE)
+		return verdict;
+	if (g->p.services_only)
+		return p.ip.is_fragment ? DROP_FRAGMENT : dispatch_service(&p);
+	if (!p.ip.is_fragment)
+		return dispatch(&p);
 
 	verdict = reassembly_add(g->reassembly, &p.ip, &p.l4, &whole, now);
 	if (verdict != DROP_NONE || !whole)
@@ -278,7 +312,8 @@ static bool find_sender(struct gateway *g, struct sender *s, struct mac mac, use
 	*s = (struct sender){ .mac = mac, .port = switch_lookup(g->p.sw, mac, now), .guest = guests_add(g->p.guests, mac, now) };
 	if (!s->port || !s->guest)
 		return false;
-	s->guest->port_id = s->port->id;
+	if (!g->p.services_only)
+		s->guest->port_id = s->port->id;
 	s->guest->seen = now;
 	return true;
 }
@@ -296,6 +331,8 @@ static enum drop take_frame(struct gateway *g, struct sender *s, const struct fr
 		return DROP_MAC_TABLE_FULL;
 	switch (be16_get(eth.type)) {
 	case ETHERTYPE_ARP:
+		if (g->p.services_only)
+			return DROP_NONE;
 		return g->p.plan->ip4 ? take_arp(g, s, &eth, c, now) : DROP_NO_PROTOCOL;
 	case ETHERTYPE_IPV4:
 		return g->p.plan->ip4 ? take_ip(g, s, f, c, now) : DROP_NO_PROTOCOL;

@@ -468,3 +468,12 @@ bool tcp_too_big(struct tcp *t, struct flow *f, uint32_t seq, uint32_t mtu, usec
 	}
 	return true;
 }
+
+bool tcp_unreachable(struct tcp *t, struct flow *f, uint32_t seq)
+{
+	if (f->tcp.state != TCP_SYN_SENT || seq != f->tcp.una)
+		return false;
+	tcp_tell_opened(t, f, -ECONNREFUSED);
+	tcp_drop(t, f, true);
+	return true;
+}

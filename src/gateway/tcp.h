@@ -128,3 +128,10 @@ void tcp_reset(struct tcp *t, struct flow *f, usec_t now);
  * Return: false if that segment is not under way, and nothing was done: the error is old, or made up.
  */
 bool tcp_too_big(struct tcp *t, struct flow *f, uint32_t seq, uint32_t mtu, usec_t now);
+
+/**
+ * tcp_unreachable() - the guest's side said (ICMP) that it will not have our SYN: its client hears of it, as of a refusal
+ * @seq: the segment's sequence number
+ * Return: false if no such opening is under way. For an open connection such an error is only a hint (RFC 1122 section 4.2.3.9).
+ */
+bool tcp_unreachable(struct tcp *t, struct flow *f, uint32_t seq);

@@ -101,6 +101,14 @@ def test_refused_guest_port_resets_the_client(world, everywhere, web):
         outside.recv(10)
 
 
+def test_guest_whose_firewall_refuses_resets_the_client(world, everywhere, web):
+    outside = client(world.net, World.HOST4, 8080)
+    syn = web.expect(lambda p: TCP in p and p[TCP].dport == 80, what="SYN")
+    web.send(web.ip_to(syn[IP].src) / ICMP(type=3, code=13) / bytes(syn[IP])[:28])
+    with pytest.raises(ConnectionResetError):
+        outside.recv(10)
+
+
 def test_guest_that_answers_late(world, everywhere, web):
     """One that boots: the SYN comes again, the same; what the client said meanwhile arrives."""
     outside = client(world.net, World.HOST4, 8080)
