@@ -36,6 +36,7 @@ int cmd_run(int argc, char **argv);
 int cmd_ssh(int argc, char **argv);
 int cmd_ssh_config(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
+int cmd_try(int argc, char **argv);
 int cmd_up(int argc, char **argv);
 
 /** verb_find() - the verb of that name. Return: NULL if there is none. */

@@ -1,33 +1,74 @@
 // SPDX-License-Identifier: MIT
 /* hospes connect: standard input and output to a guest's TCP port */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/log.h"
 #include "cli/args.h"
+#include "cli/bridged_client.h"
 #include "cli/cli.h"
+#include "cli/dial.h"
 #include "cli/guest_ref.h"
 #include "cli/lan_client.h"
 #include "cli/relay.h"
 
 #define PORT_SSH 22
 
-/* A name with the domain of a LAN that has one of its own: only its daemon knows that. */
-static int strip_own_domain(int fd, struct guest_ref *ref)
+/*
+ * A name with the domain of a LAN that has one of its own: only its daemon knows that. @direct: its fabric is a bridge
+ */
+static int look_at_lan(int fd, struct guest_ref *ref, bool *direct)
 {
 	_cleanup_json_ json_t *status = NULL;
 	int r;
 
-	if (!strchr(ref->guest, '.'))
-		return 0;
 	r = lan_call(fd, "Status", NULL, &status);
-	if (!r)
+	if (!r && strchr(ref->guest, '.'))
 		guest_ref_strip_domain(ref, lan_text(status, "domain"));
+	*direct = !strcmp(lan_text(status, "fabric"), "bridge");
+	return r;
+}
+
+/* The bridge's name, for addresses that need one: only the service knows it. */
+static void find_bridge(const char *lan, char *into, size_t size)
+{
+	_cleanup_json_ json_t *status = NULL;
+	_cleanup_fd_ int fd = bridged_connect(LAN_AS_IS);
+	char error[VARLINK_ERROR_SIZE];
+
+	if (fd >= 0 && !bridged_try(fd, "Status", NULL, &status, error))
+		snprintf(into, size, "%s", lan_text(bridged_lan(status, lan), "bridge"));
+}
+
+/* The host reaches the guests of a bridge LAN itself. Return: a connection, or negative errno after a message. */
+static int connect_directly(int fd, const char *lan, const struct guest_ref *ref)
+{
+	_cleanup_json_ json_t *found = NULL;
+	char bridge[16] = "", text[512];
+	addr_t address[DIAL_MAX];
+	size_t count;
+	int r = lan_call(fd, "Resolve", json_pack("{ss}", "guest", ref->guest), &found);
+
+	if (r < 0)
+		return r;
+	count = dial_addresses(json_object_get(found, "guest"), address);
+	find_bridge(lan, bridge, sizeof(bridge));
+	r = dial(address, count, ref->port, bridge);
+	if (r < 0) {
+		_cleanup_json_ json_t *p = json_pack("{ss si}", "guest", ref->guest, "port", ref->port);
+
+		if (r == -ECONNREFUSED || r == -EHOSTUNREACH)
+			log_error("%s", lan_error_text(r == -ECONNREFUSED ? "Refused" : "GuestAway", p, text, sizeof(text)));
+		else
+			log_error("cannot connect to guest %s: %s", ref->guest, strerror(-r));
+	}
 	return r;
 }
 
 static int connect_guest(const char *lan, struct guest_ref *ref)
 {
 	_cleanup_fd_ int fd = lan_connect(lan, LAN_AS_IS);
+	bool direct;
 	int r;
 
 	if (fd == -ENOENT)
@@ -35,7 +76,9 @@ static int connect_guest(const char *lan, struct guest_ref *ref)
 			  lan, ref->guest, lan, ref->guest);
 	if (fd < 0)
 		return fd;
-	r = strip_own_domain(fd, ref);
+	r = look_at_lan(fd, ref, &direct);
+	if (!r && direct)
+		return connect_directly(fd, lan, ref);
 	if (!r)
 		r = lan_call_upgrade(fd, "Connect", json_pack("{ss si}", "guest", ref->guest, "port", ref->port));
 	return r < 0 ? r : fd_steal(&fd);

@@ -6,8 +6,10 @@
 #include <string.h>
 #include "base/log.h"
 #include "cli/args.h"
+#include "cli/bridge_verbs.h"
 #include "cli/cli.h"
 #include "cli/daemon.h"
+#include "cli/fabric.h"
 #include "cli/guest_folder.h"
 #include "cli/lan_client.h"
 #include "cli/lan_word.h"
@@ -65,26 +67,35 @@ static int take_down(const char *lan, bool keep_guests, int *ended)
 	return r < 0 ? r : *ended < 0 ? *ended : 1;
 }
 
-static int parse(int argc, char **argv, const char **lan, bool *keep)
-{
-	const struct args_option options[] = { ARGS_LAN(lan), { "keep-guests", 'k', .flag = keep }, { 0 } };
-	struct args args;
+struct options {
+	const char *lan;
+	bool keep_guests, dry_run;
+	enum fabric fabric;
+};
 
-	*lan = NULL, *keep = false;
-	if (args_parse(&args, argc, argv, options, ARGS_ANYWHERE) < 0)
-		return -EINVAL;
-	return lan_word(argv[0], &args, lan);
+/* Return: 0 or the exit status after a message. */
+static int parse(int argc, char **argv, struct options *o)
+{
+	const struct args_option options[] = {
+		ARGS_LAN(&o->lan), { "keep-guests", 'k', .flag = &o->keep_guests }, { "dry-run", 0, .flag = &o->dry_run }, { 0 },
+	};
+	struct args args;
+	int r;
+
+	if (args_parse(&args, argc, argv, options, ARGS_ANYWHERE) < 0 || lan_word(argv[0], &args, &o->lan) < 0)
+		return EXIT_USAGE;
+	r = fabric_of(o->lan, &o->fabric);
+	if (r < 0)
+		return cli_status(r);
+	if (o->dry_run && o->fabric == FABRIC_USER)
+		return cli_wrong(argv[0], "LAN %s is no bridge LAN, so nothing of this host would be changed: there is no plan to print", o->lan);
+	return 0;
 }
 
-int cmd_down(int argc, char **argv)
+static int user_down(const char *lan, bool keep)
 {
-	const char *lan;
-	int r, ended;
-	bool keep;
+	int ended, r = take_down(lan, keep, &ended);
 
-	if (parse(argc, argv, &lan, &keep) < 0)
-		return EXIT_USAGE;
-	r = take_down(lan, keep, &ended);
 	if (r < 0)
 		return EXIT_FAILURE;
 	guest_folder_sweep(lan);
@@ -98,17 +109,30 @@ int cmd_down(int argc, char **argv)
 	return EXIT_SUCCESS;
 }
 
+int cmd_down(int argc, char **argv)
+{
+	struct options o = { 0 };
+	int r = parse(argc, argv, &o);
+
+	if (r)
+		return r;
+	if (o.fabric == FABRIC_BRIDGE)
+		return bridge_down(o.lan, &(struct bridge_options){ .dry_run = o.dry_run, .force = o.keep_guests });
+	return user_down(o.lan, o.keep_guests);
+}
+
 int cmd_restart(int argc, char **argv)
 {
-	const char *lan;
-	int ended;
-	bool keep;
+	struct options o = { 0 };
+	int ended, r = parse(argc, argv, &o);
 
-	if (parse(argc, argv, &lan, &keep) < 0)
-		return EXIT_USAGE;
-	if (take_down(lan, keep, &ended) < 0)
+	if (r)
+		return r;
+	if (o.fabric == FABRIC_BRIDGE)
+		return bridge_restart(o.lan, &(struct bridge_options){ .dry_run = o.dry_run, .force = o.keep_guests });
+	if (take_down(o.lan, o.keep_guests, &ended) < 0)
 		return EXIT_FAILURE;
 	if (ended)
 		printf("%d guest%s ended\n", ended, ended == 1 ? "" : "s");
-	return cmd_up(3, (char *[]){ "up", "--lan", (char *)lan, NULL });
+	return cmd_up(3, (char *[]){ "up", "--lan", (char *)o.lan, NULL });
 }

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/fabric.h"
 #include "cli/lan_client.h"
 #include "cli/namespace.h"
 #include "cli/netlink.h"
@@ -103,8 +104,14 @@ static int join_lan(int fd, const char *lan, const char *name)
 static int run(const char *lan, const char *name, char **command)
 {
 	_cleanup_fd_ int fd = -1;
+	enum fabric fabric;
 	bool user;
+	int r = fabric_of(lan, &fabric);
 
+	if (!r && fabric == FABRIC_BRIDGE)
+		log_error("LAN %s is a bridge LAN: this host is on it already, and reaches its guests without exec, at the addresses that hospes ls %s shows", lan, lan);
+	if (r < 0 || fabric == FABRIC_BRIDGE)
+		return r == -EBADMSG ? EXIT_USAGE : EXIT_FAILED;
 	if (namespace_check_tap() < 0)
 		return EXIT_FAILED;
 	fd = lan_connect(lan, LAN_START);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/fabric.h"
 #include "cli/lan_client.h"
 #include "cli/lan_word.h"
 #include "cli/list_text.h"
@@ -17,10 +18,15 @@ struct ls {
 
 static int print_down(const struct ls *ls)
 {
+	enum fabric fabric;
+	int r = ls->json ? 0 : fabric_of(ls->lan, &fabric);
+
+	if (r < 0)
+		return r;
 	if (ls->json)
 		printf("{\"lan\": \"%s\", \"state\": \"down\", \"guests\": [], \"ports\": []}\n", ls->lan);
 	else
-		printf("LAN %s is down; hospes up %s starts it\n", ls->lan, ls->lan);
+		printf("LAN %s is down; %shospes up %s starts it\n", ls->lan, fabric == FABRIC_BRIDGE && geteuid() ? "sudo " : "", ls->lan);
 	return 0;
 }
 

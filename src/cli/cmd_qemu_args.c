@@ -5,32 +5,88 @@
 #include <string.h>
 #include "base/log.h"
 #include "cli/args.h"
+#include "cli/bridged_client.h"
 #include "cli/cli.h"
+#include "cli/fabric.h"
 #include "cli/lan_client.h"
 #include "cli/qemu.h"
 #include "lan/paths.h"
 #include "lan/plan.h"
 
 struct options {
-	const char *lan, *name;
+	const char *lan, *name, *port_text;
 	enum qemu_port port;
+	enum fabric fabric;
 };
 
 static int parse(struct options *o, int argc, char **argv)
 {
-	const char *port = NULL;
-	const struct args_option options[] = { ARGS_LAN(&o->lan), { "name", 'n', .value = &o->name }, { "port", 0, .value = &port }, { 0 } };
+	const struct args_option options[] = {
+		ARGS_LAN(&o->lan), { "name", 'n', .value = &o->name }, { "port", 0, .value = &o->port_text }, { 0 },
+	};
 	struct args args;
 
 	if (args_parse(&args, argc, argv, options, ARGS_ANYWHERE) < 0)
 		return EXIT_USAGE;
 	if (args.count || args.rest_count)
 		return cli_wrong("qemu-args", "no word is expected, but \"%s\" is there", args.count ? args.words[0] : args.rest[0]);
-	if (qemu_port_parse(port, &o->port) < 0)
-		return cli_wrong("qemu-args", "--port %s: stream or dgram is expected", port);
 	if (o->name && !guest_name_valid(o->name))
 		return cli_wrong("qemu-args", "--name %s: 1 to 63 of a-z, 0-9 and \"-\" are expected, not first or last a \"-\"", o->name);
 	return lan_name_check(o->lan) < 0 ? EXIT_USAGE : 0;
+}
+
+static int choose_port(struct options *o)
+{
+	int r = fabric_of(o->lan, &o->fabric);
+
+	if (r < 0)
+		return cli_status(r);
+	if (qemu_port_parse(o->port_text, o->fabric, &o->port) < 0)
+		return cli_wrong("qemu-args", "--port %s: stream, dgram or tap is expected", o->port_text);
+	return qemu_port_suits(o->port, o->fabric, o->lan) ? 0 : EXIT_USAGE;
+}
+
+/* The command line of hospes-tap as QEMU takes it, malloc'd: with a blank in it, a shell reads it, and QEMU puts its own options behind. */
+static char *helper_line(const char *name)
+{
+	_cleanup_(freep) char *program = paths_own_program("hospes-tap");
+	_cleanup_words_ struct words words = { 0 };
+
+	if (!program || *program != '/') {
+		log_error("there is no hospes-tap beside hospes or in ../libexec/hospes; install it there");
+		return NULL;
+	}
+	words_add(&words, "%s", program);
+	words_add(&words, "--name=%s", name);
+	return words_quote(&words);
+}
+
+/* Return: malloc'd name of the LAN's bridge, or NULL after a message */
+static char *find_bridge(const char *lan)
+{
+	_cleanup_json_ json_t *status = NULL;
+	_cleanup_fd_ int fd = bridged_connect(LAN_START);
+	const char *bridge;
+
+	if (fd < 0 || bridged_call(fd, "Status", NULL, &status) < 0)
+		return NULL;
+	bridge = lan_text(bridged_lan(status, lan), "bridge");
+	if (!*bridge)
+		log_error("hospes-bridged does not tell the bridge of LAN %s", lan);
+	return *bridge ? strdup(bridge) : NULL;
+}
+
+static int print_tap(const struct options *o, const struct qemu_program *qemu, const json_t *guest)
+{
+	_cleanup_(freep) char *helper = helper_line(lan_text(guest, "name")), *bridge = helper ? find_bridge(o->lan) : NULL, *line = NULL;
+	_cleanup_words_ struct words words = { 0 };
+
+	if (!bridge)
+		return EXIT_FAILURE;
+	qemu_add_net(&words, qemu, &(struct qemu_net){
+		.port = o->port, .mac = lan_text(guest, "mac"), .bridge = bridge, .helper = helper, .vhost = qemu_vhost() });
+	line = words_quote(&words);
+	return line && puts(line) >= 0 && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static int print(const struct options *o, const struct qemu_program *qemu, const json_t *guest)
@@ -54,11 +110,13 @@ int cmd_qemu_args(int argc, char **argv)
 	_cleanup_fd_ int fd = -1;
 	int r = parse(&o, argc, argv);
 
+	if (!r)
+		r = choose_port(&o);
 	if (r)
 		return r;
 	if (qemu_find(&qemu) < 0)
 		return EXIT_FAILURE;
-	if (!qemu_connects_itself(&qemu)) {
+	if (o.fabric == FABRIC_USER && !qemu_connects_itself(&qemu)) {
 		log_error("QEMU %d.%d cannot connect to a LAN by itself (7.2 can); hospes run connects it", qemu.major, qemu.minor);
 		return EXIT_FAILURE;
 	}
@@ -67,5 +125,5 @@ int cmd_qemu_args(int argc, char **argv)
 		return cli_status(fd);
 	if (lan_call(fd, "Register", json_pack("{s:s*}", "name", o.name), &guest) < 0)
 		return EXIT_FAILURE;
-	return print(&o, &qemu, guest);
+	return o.fabric == FABRIC_BRIDGE ? print_tap(&o, &qemu, guest) : print(&o, &qemu, guest);
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cli/args.h"
 #include "cli/cli.h"
+#include "cli/fabric.h"
 #include "cli/guest_run.h"
 #include "cli/image.h"
 #include "cli/kvm.h"
@@ -132,12 +133,18 @@ static int run_guest(const struct options *o, struct guest_run *run)
 	_cleanup_(freep) struct guest_publish *publish = NULL;
 	_cleanup_(freep) char *made = NULL;
 	char name[GUEST_NAME_SIZE] = "";
+	enum fabric fabric;
 	int r = parse_publish(o, &publish);
 
 	if (r)
 		return r;
-	if (qemu_port_parse(o->port, &run->port) < 0)
-		return cli_wrong("run", "--port %s: stream or dgram is expected", o->port);
+	r = fabric_of(o->lan, &fabric);
+	if (r < 0)
+		return cli_status(r);
+	if (qemu_port_parse(o->port, fabric, &run->port) < 0)
+		return cli_wrong("run", "--port %s: stream, dgram or tap is expected", o->port);
+	if (!qemu_port_suits(run->port, fabric, o->lan))
+		return EXIT_USAGE;
 	if (qemu_find(&run->qemu) < 0 || qemu_port_check(&run->qemu, run->port) < 0)
 		return EXIT_FAILURE;
 	if (choose_image(o, run, name, &made) < 0 || choose_machine(o, run) < 0)

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include "base/log.h"
 #include "cli/args.h"
+#include "cli/bridge_verbs.h"
 #include "cli/cli.h"
+#include "cli/fabric.h"
 #include "cli/lan_client.h"
 #include "cli/lan_word.h"
 
@@ -16,17 +18,30 @@ static void say_up(const json_t *status, bool was_up)
 	printf("; the host is %s\n", *net4 ? lan_text(status, "gateway4") : lan_text(status, "gateway6"));
 }
 
-int cmd_up(int argc, char **argv)
+/* Return: 0 or the exit status after a message. */
+static int parse(int argc, char **argv, const char **lan, struct bridge_options *o, enum fabric *fabric)
+{
+	const struct args_option options[] = { ARGS_LAN(lan), { "dry-run", 0, .flag = &o->dry_run }, { 0 } };
+	struct args args;
+	int r;
+
+	*lan = NULL;
+	if (args_parse(&args, argc, argv, options, ARGS_ANYWHERE) < 0 || lan_word(argv[0], &args, lan) < 0)
+		return EXIT_USAGE;
+	r = fabric_of(*lan, fabric);
+	if (r < 0)
+		return cli_status(r);
+	if (o->dry_run && *fabric == FABRIC_USER)
+		return cli_wrong(argv[0], "LAN %s is no bridge LAN, so nothing of this host would be changed: there is no plan to print", *lan);
+	return 0;
+}
+
+static int user_up(const char *lan)
 {
 	_cleanup_json_ json_t *status = NULL;
-	_cleanup_fd_ int fd = -1;
-	const char *lan;
-	bool was_up;
+	_cleanup_fd_ int fd = lan_connect(lan, LAN_AS_IS);
+	bool was_up = fd >= 0;
 
-	if (lan_word_only(argc, argv, &lan) < 0)
-		return EXIT_USAGE;
-	fd = lan_connect(lan, LAN_AS_IS);
-	was_up = fd >= 0;
 	if (fd == -ENOENT)
 		fd = lan_connect(lan, LAN_START);
 	if (fd < 0)
@@ -37,17 +52,25 @@ int cmd_up(int argc, char **argv)
 	return EXIT_SUCCESS;
 }
 
-int cmd_reload(int argc, char **argv)
+int cmd_up(int argc, char **argv)
+{
+	struct bridge_options o = { 0 };
+	enum fabric fabric;
+	const char *lan;
+	int r = parse(argc, argv, &lan, &o, &fabric);
+
+	if (r)
+		return r;
+	return fabric == FABRIC_BRIDGE ? bridge_up(lan, &o) : user_up(lan);
+}
+
+static int user_reload(const char *lan)
 {
 	_cleanup_json_ json_t *reply = NULL;
-	_cleanup_fd_ int fd = -1;
-	const char *lan;
+	_cleanup_fd_ int fd = lan_connect(lan, LAN_AS_IS);
 	json_t *change;
 	size_t i;
 
-	if (lan_word_only(argc, argv, &lan) < 0)
-		return EXIT_USAGE;
-	fd = lan_connect(lan, LAN_AS_IS);
 	if (fd == -ENOENT)
 		log_error("LAN %s is down, so there is nothing to reload; hospes up %s starts it with its file as it is now", lan, lan);
 	if (fd < 0 || lan_call(fd, "Reload", NULL, &reply) < 0)
@@ -57,4 +80,16 @@ int cmd_reload(int argc, char **argv)
 	if (!json_array_size(json_object_get(reply, "changes")))
 		printf("LAN %s: nothing to change\n", lan);
 	return EXIT_SUCCESS;
+}
+
+int cmd_reload(int argc, char **argv)
+{
+	struct bridge_options o = { 0 };
+	enum fabric fabric;
+	const char *lan;
+	int r = parse(argc, argv, &lan, &o, &fabric);
+
+	if (r)
+		return r;
+	return fabric == FABRIC_BRIDGE ? bridge_reload(lan, &o) : user_reload(lan);
 }

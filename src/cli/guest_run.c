@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include "base/log.h"
+#include "cli/bridged_client.h"
 #include "cli/cli.h"
 #include "cli/guest_folder.h"
 #include "cli/guest_process.h"
@@ -116,11 +117,30 @@ static void leave(const struct guest_run *run, const struct place *p)
 
 /* --- QEMU --- */
 
-/* A QEMU that cannot connect itself inherits a connection. Return: a descriptor, 0 if it needs none, or negative errno after a message. */
-static int connect_stream(const struct guest_run *run, const char *path)
+/*
+ * On a bridge LAN QEMU inherits a tap that was made for it. The kernel removes the tap when its last descriptor, ours or QEMU's, is closed: so it neither stays behind, nor goes when the service
+ * is started anew. @service stays open for as long as the guest runs.
+ */
+static int attach_tap(const struct guest_run *run, struct place *p, int *service)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	int tap;
+
+	*service = bridged_connect(LAN_START);
+	tap = *service < 0 ? *service : bridged_attach(*service, run->lan, p->name, NULL, &reply);
+	if (tap >= 0)
+		snprintf(p->mac, sizeof(p->mac), "%s", lan_text(reply, "mac"));
+	return tap;
+}
+
+/* What QEMU is to inherit. Return: a descriptor, 0 if it needs none, or negative errno after a message. */
+static int connect_port(const struct guest_run *run, struct place *p, const char *path, int *service)
 {
 	int fd;
 
+	if (run->port == QEMU_PORT_TAP)
+		return attach_tap(run, p, service);
+	/* A QEMU of before 7.2 cannot connect itself. */
 	if (qemu_connects_itself(&run->qemu))
 		return 0;
 	fd = varlink_connect(path, 5 * USEC_S);
@@ -129,7 +149,7 @@ static int connect_stream(const struct guest_run *run, const char *path)
 	return fd;
 }
 
-static int start(struct guest_run *run, const struct place *p, const struct guest_folder *folder, struct mini *mini, int ready)
+static int start(struct guest_run *run, struct place *p, const struct guest_folder *folder, struct mini *mini, int ready)
 {
 	_cleanup_(freep) char *runtime = paths_runtime(run->lan);
 	_cleanup_(freep) char *path = runtime ? paths_join(runtime, run->port == QEMU_PORT_DGRAM ? "dgram" : "stream") : NULL;
@@ -138,12 +158,13 @@ static int start(struct guest_run *run, const struct place *p, const struct gues
 		.name = p->name, .folder = folder, .ready = ready, .gentle = !run->mini, .detached = run->detach, .keep = { mini->fd },
 	};
 	struct qemu_guest *g = &run->guest;
-	_cleanup_fd_ int connection = path ? connect_stream(run, path) : -ENOMEM;
+	_cleanup_fd_ int service = -1, connection = path ? connect_port(run, p, path, &service) : -ENOMEM;
 
 	if (connection < 0)
 		return EXIT_FAILURE;
 	g->name = p->name;
 	g->net = (struct qemu_net){ .port = run->port, .mac = p->mac, .path = path, .own_path = folder->dgram, .fd = connection, .no_rom = run->mini };
+	g->net.vhost = run->port == QEMU_PORT_TAP && qemu_vhost();
 	g->qmp = folder->qmp, g->serial = folder->serial, g->serial_log = folder->serial_log;
 	g->kernel = mini->kernel, g->initrd = mini->initrd, g->append = mini->append;
 	qemu_add_guest(&words, &run->qemu, g);

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/log.h"
+#include "cli/bridged_client.h"
 #include "cli/daemon.h"
+#include "cli/fabric.h"
 #include "lan/paths.h"
 #include "lan/plan.h"
 
@@ -18,6 +20,30 @@ int lan_name_check(const char *lan)
 		return 0;
 	log_error("\"%s\" is no name of a LAN: 1 to 15 of a-z, 0-9 and \"-\", not first or last a \"-\"", lan);
 	return -EINVAL;
+}
+
+/*
+ * A bridge LAN's control socket is root's, and open to all whom the LAN lets. Return: a descriptor; -ENOENT if there is none that is meant for us; or another negative errno after a message.
+ */
+static int connect_system(const char *lan)
+{
+	char control[sizeof(BRIDGED_FOLDER) + LAN_NAME_SIZE + 16];
+	enum fabric fabric;
+	int fd;
+
+	snprintf(control, sizeof(control), BRIDGED_FOLDER "/%s/control", lan);
+	fd = geteuid() && !fabric_is_own(lan) ? varlink_connect(control, CONNECT_TIMEOUT) : -ENOENT;
+	if (fd >= 0 || fd == -ENOENT || fd == -ECONNREFUSED)
+		return fd < 0 ? -ENOENT : fd;
+	/* Root may have a user LAN of its own by that name, which is nobody else's. */
+	if (fabric_of(lan, &fabric) < 0 || fabric == FABRIC_USER)
+		return -ENOENT;
+	if (fd == -EACCES)
+		log_error("bridge LAN %s is not open to you; root lets you in: write your name behind \"Allow =\" in " BRIDGED_CONFIG "/%s.lan, then: sudo hospes reload %s",
+			  lan, lan, lan);
+	else
+		log_error("cannot connect to LAN %s at %s: %s", lan, control, strerror(-fd));
+	return fd;
 }
 
 /* Return: a descriptor; -ENOENT if the LAN is down; or another negative errno after a message. */
@@ -33,7 +59,7 @@ static int connect_once(const char *lan)
 	}
 	fd = varlink_connect(control, CONNECT_TIMEOUT);
 	if (fd == -ENOENT || fd == -ECONNREFUSED)
-		return -ENOENT;
+		return connect_system(lan);
 	if (fd < 0)
 		log_error("cannot connect to LAN %s at %s: %s", lan, control, strerror(-fd));
 	return fd;
@@ -41,6 +67,7 @@ static int connect_once(const char *lan)
 
 int lan_connect(const char *lan, enum lan_start start)
 {
+	enum fabric fabric;
 	int fd, r = lan_name_check(lan);
 
 	if (r < 0)
@@ -48,6 +75,13 @@ int lan_connect(const char *lan, enum lan_start start)
 	fd = connect_once(lan);
 	if (fd != -ENOENT || start == LAN_AS_IS)
 		return fd;
+	r = fabric_of(lan, &fabric);
+	if (r < 0)
+		return r;
+	if (fabric == FABRIC_BRIDGE) {
+		fabric_say_down(lan);
+		return -EHOSTDOWN;
+	}
 	r = daemon_start(lan);
 	if (r < 0)
 		return r;
@@ -102,6 +136,10 @@ const char *lan_error_text(const char *name, const json_t *p, char *into, size_t
 		snprintf(into, size, "there is no room for %s: the LAN carries as many as it can", what);
 	else if (!strcmp(name, "Failed"))
 		return text_failed(p, into, size);
+	else if (strstr(name, "PermissionDenied"))
+		snprintf(into, size, "this LAN is not open to you; it belongs to another user, or, if it is a bridge LAN, root lets you in by the key Allow of its file");
+	else if (!strncmp(name, BRIDGED_INTERFACE, strlen(BRIDGED_INTERFACE)))
+		return bridged_error_text(name + strlen(BRIDGED_INTERFACE), p, into, size);
 	else if (strstr(name, "MethodNotFound") || strstr(name, "InterfaceNotFound") || strstr(name, "InvalidParameter"))
 		snprintf(into, size, "the LAN's daemon is of another version than this program (%s); hospes restart replaces it", name);
 	else

@@ -22,14 +22,3 @@ int lan_word(const char *verb, const struct args *args, const char **lan)
 		*lan = LAN_DEFAULT;
 	return lan_name_check(*lan);
 }
-
-int lan_word_only(int argc, char **argv, const char **lan)
-{
-	const struct args_option options[] = { ARGS_LAN(lan), { 0 } };
-	struct args args;
-
-	*lan = NULL;
-	if (args_parse(&args, argc, argv, options, ARGS_ANYWHERE) < 0)
-		return -EINVAL;
-	return lan_word(argv[0], &args, lan);
-}

@@ -11,6 +11,3 @@
  * Return: 0, or -EINVAL after a message.
  */
 int lan_word(const char *verb, const struct args *args, const char **lan);
-
-/** lan_word_only() - parse a command line that has --lan or the word, and nothing else. Return: 0, or -EINVAL after a message. */
-int lan_word_only(int argc, char **argv, const char **lan);

@@ -2,9 +2,11 @@
 #include "cli/qemu.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include "base/fd.h"
 #include "base/log.h"
 #include "cli/capture.h"
 
@@ -100,11 +102,11 @@ bool qemu_connects_itself(const struct qemu_program *q)
 	return qemu_at_least(q, 7, 2);
 }
 
-int qemu_port_parse(const char *text, enum qemu_port *out)
+int qemu_port_parse(const char *text, enum fabric fabric, enum qemu_port *out)
 {
-	static const char *const names[] = { [QEMU_PORT_STREAM] = "stream", [QEMU_PORT_DGRAM] = "dgram" };
+	static const char *const names[] = { [QEMU_PORT_STREAM] = "stream", [QEMU_PORT_DGRAM] = "dgram", [QEMU_PORT_TAP] = "tap" };
 
-	*out = QEMU_PORT_STREAM;
+	*out = fabric == FABRIC_BRIDGE ? QEMU_PORT_TAP : QEMU_PORT_STREAM;
 	for (size_t i = 0; text && i < ARRAY_SIZE(names); i++)
 		if (!strcmp(text, names[i])) {
 			*out = (enum qemu_port)i;
@@ -113,9 +115,27 @@ int qemu_port_parse(const char *text, enum qemu_port *out)
 	return text ? -EINVAL : 0;
 }
 
+bool qemu_port_suits(enum qemu_port port, enum fabric fabric, const char *lan)
+{
+	if ((port == QEMU_PORT_TAP) == (fabric == FABRIC_BRIDGE))
+		return true;
+	if (fabric == FABRIC_BRIDGE)
+		log_error("LAN %s is a bridge LAN, whose guests have taps; leave --port out", lan);
+	else
+		log_error("LAN %s is a user LAN; only bridge LANs have taps: take --port stream or dgram", lan);
+	return false;
+}
+
+bool qemu_vhost(void)
+{
+	_cleanup_fd_ int fd = open("/dev/vhost-net", O_RDWR | O_CLOEXEC);
+
+	return fd >= 0;
+}
+
 int qemu_port_check(const struct qemu_program *q, enum qemu_port port)
 {
-	if (port == QEMU_PORT_STREAM || qemu_connects_itself(q))
+	if (port != QEMU_PORT_DGRAM || qemu_connects_itself(q))
 		return 0;
 	log_error("QEMU %d.%d has no dgram ports (7.2 has); take --port stream", q->major, q->minor);
 	return -EOPNOTSUPP;
@@ -128,9 +148,23 @@ static void add_stream(struct words *w, const struct qemu_program *q, const char
 	add_value(w, "-netdev", "stream,id=hospes,server=off,addr.type=unix,addr.path=", path, again);
 }
 
+static void add_tap(struct words *w, const struct qemu_net *net)
+{
+	const char *vhost = net->vhost ? ",vhost=on" : "";
+	char before[48];
+
+	snprintf(before, sizeof(before), "tap,id=hospes,br=%s,helper=", net->bridge ? net->bridge : "");
+	if (net->fd > 0)
+		words_add_pair(w, "-netdev", "tap,id=hospes,fd=%d%s", net->fd, vhost);
+	else
+		add_value(w, "-netdev", before, net->helper, vhost);
+}
+
 void qemu_add_net(struct words *w, const struct qemu_program *q, const struct qemu_net *net)
 {
-	if (net->fd > 0)
+	if (net->port == QEMU_PORT_TAP)
+		add_tap(w, net);
+	else if (net->fd > 0)
 		words_add_pair(w, "-netdev", "socket,id=hospes,fd=%d", net->fd);
 	else if (net->port == QEMU_PORT_DGRAM)
 		add_values(w, "-netdev", "dgram,id=hospes,local.type=unix,local.path=", net->own_path, ",remote.type=unix,remote.path=", net->path);

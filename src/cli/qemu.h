@@ -3,11 +3,12 @@
 #pragma once
 #include <stdbool.h>
 #include "cli/words.h"
+#include "lan/config.h"
 
 #define QEMU_CPU_KVM "host"   /* the processor of guests under KVM; the probe has the same */
 
 enum accel { ACCEL_TCG, ACCEL_KVM };
-enum qemu_port { QEMU_PORT_STREAM, QEMU_PORT_DGRAM };
+enum qemu_port { QEMU_PORT_STREAM, QEMU_PORT_DGRAM, QEMU_PORT_TAP };
 enum qemu_console {
 	QEMU_CONSOLE_TERMINAL,   /* the serial line and QEMU's monitor (ctrl-a c) on standard input and output */
 	QEMU_CONSOLE_DISPLAY,    /* whatever display QEMU has */
@@ -36,15 +37,22 @@ struct qemu_net {
 	const char *mac;
 	const char *path;        /* of the LAN's socket */
 	const char *own_path;    /* QEMU_PORT_DGRAM: of the guest's own */
-	int fd;                  /* a connection to the LAN's stream socket, for a QEMU that cannot connect itself; 0 or less: none */
+	int fd;                  /* a tap; or a connection to the LAN's stream socket, for a QEMU that cannot connect itself; 0 or less: none */
+	const char *bridge;      /* QEMU_PORT_TAP without a descriptor: QEMU asks @helper for a tap on this bridge */
+	const char *helper;      /* as QEMU takes it: a program's path, or a command line if there is a blank in it */
+	bool vhost;              /* QEMU_PORT_TAP: frames pass by the kernel's vhost-net */
 	bool no_rom;             /* the card does not offer to boot from the network */
 };
 
 /** qemu_connects_itself() - does this QEMU know "-netdev stream" and "dgram" (7.2)? An older one gets a connection (stream only). */
 bool qemu_connects_itself(const struct qemu_program *q);
 
-/** qemu_port_parse() - as it is written on the command line; NULL: the default, stream. Return: 0 or -EINVAL. */
-int qemu_port_parse(const char *text, enum qemu_port *out);
+/** qemu_port_parse() - as it is written on the command line; NULL: the default of the fabric, stream or tap. Return: 0; -EINVAL if there is no such port. */
+int qemu_port_parse(const char *text, enum fabric fabric, enum qemu_port *out);
+/** qemu_port_suits() - does a LAN of that fabric have such ports? Return: false after a message. */
+bool qemu_port_suits(enum qemu_port port, enum fabric fabric, const char *lan);
+/** qemu_vhost() - can this user open /dev/vhost-net? */
+bool qemu_vhost(void);
 /** qemu_port_check() - can this QEMU attach so? Return: 0, or -EOPNOTSUPP after a message. */
 int qemu_port_check(const struct qemu_program *q, enum qemu_port port);
 

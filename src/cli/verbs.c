@@ -20,19 +20,31 @@ static const struct verb verbs[] = {
 		"                               a forward for as long as it runs; may be there several times\n"
 		"  -d, --detach                 return when it runs; its serial line goes into a file\n"
 		"  -s, --snapshot               what it writes is lost at its end; the image is only read\n"
-		"      --port stream|dgram      how it is attached\n"
+		"      --port stream|dgram|tap  how it is attached; a bridge LAN has taps, and only they\n"
 		"\n"
 		"HOSPES_ACCEL=kvm|tcg decides how it runs; else KVM, where a guest really runs with it. HOSPES_QEMU names\n"
 		"another QEMU. On a terminal, ctrl-a x ends the guest, ctrl-a c leads to QEMU's monitor and back.\n" },
 	{ "stop", cmd_stop, "end a guest that run started", "GUEST..." },
-	{ "up", cmd_up, "start the LAN", "[LAN]" },
-	{ "down", cmd_down, "end the guests that run started, and the LAN", "[--keep-guests] [LAN]",
-		"  -k, --keep-guests  leave the guests running, without a network\n"
+	{ "up", cmd_up, "start the LAN", "[--dry-run] [LAN]",
+		"      --dry-run  of a bridge LAN: only print what would be done, as ip and nft commands\n"
 		"\n"
-		"A LAN that is down already is no error.\n" },
-	{ "restart", cmd_restart, "down, then up", "[--keep-guests] [LAN]",
+		"A bridge LAN is root's to bring up. It has a file /etc/hospes/LAN.lan with \"Fabric = bridge\".\n" },
+	{ "try", cmd_try, "bring a bridge LAN up, to go back by itself unless you confirm", "[--time SECONDS] [--dry-run] LAN\n--confirm LAN",
+		"      --confirm       keep what is being tried; from any shell\n"
+		"  -t, --time SECONDS  how long until it goes back by itself; 60\n"
+		"      --dry-run       only print what would be done, as ip and nft commands\n"
+		"\n"
+		"Should the change cut you off, do nothing: the service puts everything back. It does so at once if the\n"
+		"gateway stops answering.\n" },
+	{ "down", cmd_down, "end the guests that run started, and the LAN", "[--keep-guests] [--dry-run] [LAN]",
+		"  -k, --keep-guests  leave the guests running, without a network\n"
+		"      --dry-run      of a bridge LAN: only print what would be done\n"
+		"\n"
+		"A LAN that is down already is no error. A bridge LAN with guests attached stays up without --keep-guests:\n"
+		"they may be other users'.\n" },
+	{ "restart", cmd_restart, "down, then up", "[--keep-guests] [--dry-run] [LAN]",
 		"  -k, --keep-guests  leave the guests running; those whose QEMU reconnects come back\n" },
-	{ "reload", cmd_reload, "apply the LAN's configuration file, dropping no flow", "[LAN]" },
+	{ "reload", cmd_reload, "apply the LAN's configuration file, dropping no flow", "[--dry-run] [LAN]" },
 	{ "ls", cmd_ls, "show the LAN, its guests, their addresses and rates", "[--json] [--drops] [-w] [LAN]",
 		"  -j, --json   as JSON\n"
 		"  -d, --drops  what was dropped, where and why\n"
@@ -56,7 +68,8 @@ static const struct verb verbs[] = {
 		"  --remove   undo that\n"
 		"\n"
 		"With neither, print what --install would write.\n" },
-	{ "qemu-args", cmd_qemu_args, "print what to add to a QEMU command line of your own", "[--name NAME] [--port stream|dgram]" },
+	{ "qemu-args", cmd_qemu_args, "print what to add to a QEMU command line of your own", "[--name NAME] [--port stream|dgram|tap]",
+		"A bridge LAN has taps: QEMU gets its tap by hospes-tap, which needs no privilege.\n" },
 	{ "help", cmd_help, "tell about a verb", "[VERB]" },
 };
 
