@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""Whatever goes wrong on the way, the host ends in a right state: as it was, or as the file says."""
+
+import contextlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.support.bridge import assert_restored, difference, state_of
+from tests.support.lan import wait_for
+from tests.support.netns import run
+from tests.ns.test_bridge_updown import KINDS, config, plugged
+
+CALLS = "sendmsg,sendto,fdatasync,write,pwrite64,unlink,unlinkat,rename,renameat2"  # what changes the kernel's state or the journal
+
+
+def back(bridged):
+    return bridged.lan_state() in (None, "down")
+
+
+@pytest.fixture
+def tried(lan_world, plug, bridged):
+    """tried(seconds): the LAN is up on trial. Return: the state before."""
+    def begin(seconds=60, kind="static"):
+        bridged.configure(config(plug(kind)))
+        before = state_of(lan_world.host)
+        bridged.call("Up", lan="br0", confirm=seconds)
+        assert bridged.lan_state() == "trying" and lan_world.reaches() == lan_world.wants()
+        return before
+
+    return begin
+
+
+def test_not_confirmed(lan_world, bridged, tried):
+    before = tried(5)
+    start = time.monotonic()
+    wait_for(lambda: back(bridged), 10, "the way back")
+    assert 3 < time.monotonic() - start
+    assert_restored(lan_world.host, before)
+
+
+def test_confirmed(lan_world, bridged, tried):
+    before = tried(5)
+    bridged.hospes("try", "--confirm", "br0")
+    up = state_of(lan_world.host)
+    assert bridged.lan_state() == "up"
+    time.sleep(6)
+    assert bridged.lan_state() == "up" and not difference(up, state_of(lan_world.host))
+    bridged.hospes("down", "br0")
+    assert_restored(lan_world.host, before)
+
+
+def test_uplink_cut(lan_world, bridged, tried):
+    """The cable: back at once, long before the time is over."""
+    before = tried(60)
+    lan_world.cut()
+    try:
+        wait_for(lambda: back(bridged), 15, "the way back")
+    finally:
+        lan_world.mend()
+    assert_restored(lan_world.host, before)
+    assert lan_world.reaches() == lan_world.wants()
+
+
+@pytest.mark.parametrize("kind", ["static", "ipv6"])
+def test_router_gone(lan_world, bridged, tried, kind):
+    """The cable is fine, but the gateway answers no more."""
+    before = tried(60, kind)
+    lan_world.router.ip("link set lan0 down")
+    try:
+        wait_for(lambda: back(bridged), 15, "the way back")
+        if kind == "static":
+            assert_restored(lan_world.host, before)
+    finally:
+        lan_world.router.ip("link set lan0 up")
+        lan_world.router.ip(f"address replace {lan_world.ROUTER6}/64 dev lan0 nodad")
+
+
+def test_gateway_that_answers_is_left_alone(lan_world, bridged, tried):
+    """No rollback without a reason: for longer than the two faults above need."""
+    tried(60)
+    time.sleep(8)
+    assert bridged.lan_state() == "trying"
+    bridged.call("Confirm", lan="br0")
+    bridged.hospes("down", "br0")
+
+
+def test_command_killed(lan_world, plug, bridged):
+    """hospes try is killed, as with the ssh session it ran in: the clock is the service's."""
+    bridged.configure(config(plug("static")))
+    before = state_of(lan_world.host)
+    command = subprocess.Popen(lan_world.host.command(["hospes", "try", "--time", "5", "br0"]), env=bridged.environment, stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: bridged.lan_state() == "trying", 10, "the trial")
+    finally:
+        command.kill()
+        command.wait(10)
+    wait_for(lambda: back(bridged), 12, "the way back")
+    assert_restored(lan_world.host, before)
+
+
+def test_try_says_how_it_ended(lan_world, plug, bridged):
+    """Without a terminal: the exit status tells."""
+    bridged.configure(config(plug("static")))
+    before = state_of(lan_world.host)
+    bridged.hospes("try", "--time", "5", "br0", status=1)
+    assert_restored(lan_world.host, before)
+
+
+def test_service_killed_during_trial(lan_world, bridged, tried):
+    """SIGKILL in the trial's time: the next service goes back, or goes on with the clock."""
+    before = tried(5)
+    bridged.kill()
+    bridged.start()
+    wait_for(lambda: back(bridged), 12, "the way back")
+    assert_restored(lan_world.host, before)
+
+
+def test_a_step_that_fails(lan_world, plug, bridged):
+    """The kernel refuses something half way: what was done is undone at once, and it is said."""
+    bridged.configure(config(plug("static")))
+    before = state_of(lan_world.host)
+    with strace(bridged, "inject=sendmsg:error=EPERM:when=2"):
+        bridged.hospes("up", "br0", status=None)
+    if back(bridged):
+        assert_restored(lan_world.host, before)
+    bridged.hospes("up", "br0")
+    assert lan_world.reaches() == lan_world.wants()
+    bridged.hospes("down", "br0")
+    assert_restored(lan_world.host, before)
+
+
+@contextlib.contextmanager
+def strace(bridged, inject):
+    """Faults in the service's system calls meanwhile."""
+    pid = bridged.process.pid
+    tracer = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-e", f"trace={CALLS}", "-e", inject, "-p", str(pid)],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii") as status:
+            wait_for(lambda: status.seek(0) or f"TracerPid:\t{tracer.pid}\n" in status.read(), 10, "strace")
+        yield tracer
+    finally:
+        tracer.terminate()
+        tracer.wait(10)
+
+
+def killed_at(bridged, number, method):
+    """Up or Down, with SIGKILL at the service's so manieth change. Return: was it killed?"""
+    with strace(bridged, f"inject={CALLS}:signal=KILL:when={number}"):
+        with contextlib.suppress(RuntimeError, OSError):
+            bridged.call(method, lan="br0")
+        try:
+            # The answer itself may be the call that kills.
+            bridged.process.wait(0.3)
+        except subprocess.TimeoutExpired:
+            return False
+    return True
+
+
+def sweep(lan_world, bridged, method, stride, offset):
+    """Kill at one change after the other, and end by up and down in turn."""
+    host, count, number = lan_world.host, 0, 1 + offset
+    before = state_of(host)
+    while True:
+        if method == "Down":
+            bridged.call("Up", lan="br0")
+        killed = killed_at(bridged, number, method)
+        if killed:
+            bridged.kill()
+            bridged.start()
+        where = f"killed at change {number} of {method}"
+        if count % 2:
+            bridged.hospes("up", "br0")
+            assert lan_world.reaches() == lan_world.wants(), where
+            assert bridged.call("Plan", lan="br0", down=False)["steps"] == [], where
+        bridged.hospes("down", "br0")
+        try:
+            assert_restored(host, before)
+        except AssertionError as error:
+            raise AssertionError(f"{where}: {error}") from error
+        if not killed:
+            return count
+        count, number = count + 1, number + stride
+
+
+@pytest.mark.parametrize("method", ["Up", "Down"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_at_every_step(lan_world, plug, bridged, kind, method):
+    """SIGKILL before each change of the kernel's state and of the journal (one in several of them for the uplinks but the first): up or down afterwards is right."""
+    bridged.configure(config(plugged(plug, lan_world, kind)))
+    count = sweep(lan_world, bridged, method, 1 if kind == "static" else 5, 0 if kind == "static" else KINDS.index(kind))
+    assert count >= (8 if kind == "static" else 2), f"only {count} points to be killed at were found"
