@@ -134,7 +134,7 @@ class BridgeWorld:
         self.leases = self.host.path / "leases"
         words = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--interface=lan0", "--bind-interfaces",
                  f"--dhcp-range=192.168.1.100,192.168.1.150,{lease}", "--dhcp-range=2001:db8:1::,ra-only,64,600", "--enable-ra", "--ra-param=lan0,mtu:off,4",
-                 "--dhcp-authoritative", "--no-ping", f"--dhcp-leasefile={self.leases}", "--pid-file=", "--user=root", "--log-dhcp", "--log-facility=-"]
+                 "--dhcp-authoritative", "--no-ping", "--domain=lan", f"--dhcp-leasefile={self.leases}", "--pid-file=", "--user=root", "--log-dhcp", "--log-facility=-"]
         self.dnsmasq_log = open(self.host.path / "dnsmasq.log", "ab")
         self.dnsmasq = subprocess.Popen(self.router.command(words), stdin=subprocess.DEVNULL, stdout=self.dnsmasq_log, stderr=self.dnsmasq_log)
 

@@ -48,7 +48,7 @@ class Home:
         self.bin = self.path / "bin"
         self.bin.mkdir()
         build = build_folder(sanitized)
-        for name in ("hospes", "hospesd"):
+        for name in ("hospes", "hospesd", "hospes-tap"):
             if (build / name).exists():
                 shutil.copy(build / name, self.bin / name)
         for name in ("home", "run"):
