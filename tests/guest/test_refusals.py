@@ -22,7 +22,7 @@ def one_line(message):
     (["--cpus", "two", "mini"], "--cpus two"),
     (["--name", "Not_A_Name", "mini"], "--name Not_A_Name"),
     (["--name", "-x", "mini"], "--name -x"),
-    (["--port", "vhost", "mini"], "stream or dgram"),
+    (["--port", "vhost", "mini"], "stream, dgram"),
     (["--publish", "80", "mini"], "8080:80"),
     (["--publish", "8080:99999", "mini"], "99999"),
     (["--publish", "nowhere:1:2", "mini"], "nowhere"),
