@@ -58,13 +58,16 @@ class Seen:
         self.lanhost = closing(Sniffer(lan_world.lanhost))
         self.count = 0
 
-    def passes(self, make, wait=0.5):
-        """make(marker) is sent, by a broadcast address so that everybody would get it. Return: (second LAN host, other guest)."""
+    def passes(self, make):
+        """make(marker) is sent, by a broadcast address so that everybody would get it, and behind it a frame as it should be: when that has come, the first did not get
+        through if it is not there. Return: (second LAN host, other guest)."""
         self.count += 1
-        marker = b"marker-%06d-" % self.count + os.urandom(8).hex().encode()
+        marker, control = (b"%s-%06d-" % (word, self.count) + os.urandom(8).hex().encode() for word in (b"marker", b"control"))
         self.one.send(make(Raw(marker)))
-        two = self.two.recv(lambda p: marker in bytes(p), wait) is not None
-        return self.lanhost.seen(marker, wait if not two else 1), two
+        self.one.send(udp(self.one)(Raw(control)))
+        found = self.lanhost.until(marker, control, 3)
+        assert found is not None, "a frame as it should be did not come"
+        return found, bool(self.two.until(marker, control, 0.5))
 
 
 @pytest.fixture
@@ -166,8 +169,10 @@ def test_router_cannot_be_stolen(lan_world, seen):
     """After all of that, the second LAN host still has the router's own MAC for its address."""
     one = seen.one
     lan_world.ping(lan_world.lanhost, ROUTER4)
-    for _ in range(5):
-        one.send(Ether(src=one.mac, dst=BROADCAST) / ARP(op=2, hwsrc=one.mac, psrc=ROUTER4, hwdst=BROADCAST, pdst=LANHOST4))
+    victim = json.loads(lan_world.lanhost.ip("-j link show eth0"))[0]["address"]
+    time.sleep(1.2)  # the kernel believes nobody new for a second
+    for _ in range(3):
+        one.send(Ether(src=one.mac, dst=victim) / ARP(op=2, hwsrc=one.mac, psrc=ROUTER4, hwdst=victim, pdst=LANHOST4))
     time.sleep(0.2)
     assert one.mac not in lan_world.lanhost.ip(f"neigh show {ROUTER4}")
     assert lan_world.ping(lan_world.lanhost, lan_world.SERVER4)

@@ -45,11 +45,25 @@ class FrameGuest(Guest):
             return None
         return Ether(os.read(self.fd, 70000))
 
+    def until(self, marker, control, seconds):
+        """Read until a frame with the control bytes: did one with the marker come before? None: no control came within the time, and no marker."""
+        return marked(lambda left: self.read(left), marker, control, seconds)
+
     def close(self):
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
         self.connection.close()
+
+
+def marked(read, marker, control, seconds):
+    end, found = time.monotonic() + seconds, None
+    while (left := end - time.monotonic()) > 0 and (frame := read(left)) is not None:
+        frame = bytes(frame)
+        found = True if marker in frame else found
+        if control in frame:
+            return bool(found)
+    return found
 
 
 class KernelGuest(Netns):
@@ -113,17 +127,20 @@ class Sniffer:
         self.socket = netns.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         self.socket.bind((interface, 0))
 
+    def read(self, seconds):
+        self.socket.settimeout(seconds)
+        try:
+            return self.socket.recv(70000)
+        except (socket.timeout, BlockingIOError):
+            return None
+
+    def until(self, marker, control, seconds):
+        """As FrameGuest.until()."""
+        return marked(self.read, marker, control, seconds)
+
     def seen(self, marker, seconds):
         """Does a frame with these bytes come within the time?"""
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self.socket.settimeout(left)
-            try:
-                if marker in self.socket.recv(70000):
-                    return True
-            except (socket.timeout, BlockingIOError):
-                break
-        return False
+        return bool(self.until(marker, marker, seconds))
 
     def close(self):
         self.socket.close()
