@@ -77,11 +77,13 @@ static bool serves(void)
 	return fd >= 0;
 }
 
-/* It says itself what is wrong, and ends then. What we started may end well, too: its child serves. */
+/*
+ * It says itself what is wrong, and ends then. What we started may end well, too: its child serves. @pid: 0 if systemd started it, and its process is none of ours
+ */
 static int wait_ready(pid_t pid)
 {
 	usec_t end = usec_now() + READY_TIMEOUT;
-	bool running = true;
+	bool running = pid > 0;
 	int status;
 
 	for (;; poll(NULL, 0, READY_STEP_MS)) {
@@ -112,7 +114,7 @@ int bridged_start(void)
 	if (r < 0 || !program)
 		return r < 0 ? r : -ENOMEM;
 	if (r > 0)
-		return 0;
+		return wait_ready(0);
 	fflush(NULL);
 	pid = fork();
 	if (pid < 0) {
