@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* An archive in cpio's "newc" form, as the kernel unpacks it into the guest's first file system (Documentation/driver-api/early-userspace/buffer-format). */
+/*
+ * An archive in cpio's "newc" form, as the kernel unpacks it into the guest's first file system
+ * (Documentation/driver-api/early-userspace/buffer-format).
+ */
 #pragma once
 #include <stddef.h>
 #include <stdio.h>

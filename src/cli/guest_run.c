@@ -66,7 +66,8 @@ static int register_name(int lan, const struct guest_run *run, const char *name,
 	int r;
 
 	p->ours = !is_kept(lan, name);
-	r = lan_try(lan, "Register", json_pack("{s:s*, s:s*, s:i}", "name", name, "user", run->mini ? "root" : NULL, "pid", (int)getpid()), &reply, error);
+	r = lan_try(lan, "Register", json_pack("{s:s*, s:s*, s:i}", "name", name, "user", run->mini ? "root" : NULL, "pid", (int)getpid()),
+		    &reply, error);
 	if (r == VARLINK_ERROR) {
 		if (!last && !strcmp(error, "Exists"))
 			return -EEXIST;
@@ -118,8 +119,8 @@ static void leave(const struct guest_run *run, const struct place *p)
 /* --- QEMU --- */
 
 /*
- * On a bridge LAN QEMU inherits a tap that was made for it. The kernel removes the tap when its last descriptor, ours or QEMU's, is closed: so it neither stays behind, nor goes when the service
- * is started anew. @service stays open for as long as the guest runs.
+ * On a bridge LAN QEMU inherits a tap that was made for it. The kernel removes the tap when its last descriptor, ours or QEMU's, is
+ * closed: so it neither stays behind, nor goes when the service is started anew. @service stays open for as long as the guest runs.
  */
 static int attach_tap(const struct guest_run *run, struct place *p, int *service)
 {
@@ -163,7 +164,9 @@ static int start(struct guest_run *run, struct place *p, const struct guest_fold
 	if (connection < 0)
 		return EXIT_FAILURE;
 	g->name = p->name;
-	g->net = (struct qemu_net){ .port = run->port, .mac = p->mac, .path = path, .own_path = folder->dgram, .fd = connection, .no_rom = run->mini };
+	g->net = (struct qemu_net){
+		.port = run->port, .mac = p->mac, .path = path, .own_path = folder->dgram, .fd = connection, .no_rom = run->mini,
+	};
 	g->net.vhost = run->port == QEMU_PORT_TAP && qemu_vhost();
 	g->qmp = folder->qmp, g->serial = folder->serial, g->serial_log = folder->serial_log;
 	g->kernel = mini->kernel, g->initrd = mini->initrd, g->append = mini->append;

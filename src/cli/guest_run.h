@@ -2,8 +2,8 @@
 /*
  * Running a guest: registered with the LAN while it runs, its ports published, QEMU started and looked after, everything undone at its end.
  *
- * The calling process stays with QEMU. SIGTERM (of `hospes stop` and `hospes down`) asks the guest to power off, and ends QEMU when it has not done so in some
- * seconds, or at a second SIGTERM; every other signal ends QEMU at once.
+ * The calling process stays with QEMU. SIGTERM (of `hospes stop` and `hospes down`) asks the guest to power off, and ends QEMU when it
+ * has not done so in some seconds, or at a second SIGTERM; every other signal ends QEMU at once.
  */
 #pragma once
 #include "cli/args.h"
@@ -28,7 +28,10 @@ struct guest_run {
 	int publish_count;
 };
 
-/** guest_publish_parse() - from "8080:80", "127.0.0.1:8080:80", "8080-8090:80", "53:53/udp", "/path/of/socket:80". Return: 0, or -EINVAL with @error. */
+/**
+ * guest_publish_parse() - from "8080:80", "127.0.0.1:8080:80", "8080-8090:80", "53:53/udp", "/path/of/socket:80". Return: 0, or -EINVAL
+ * with @error.
+ */
 int guest_publish_parse(struct guest_publish *out, const char *text, char *error, size_t size);
 
 /** guest_run() - run it; with @detach, return when it runs. Return: the exit status for the verb. */

@@ -131,7 +131,8 @@ static bool probe(const struct qemu_program *qemu)
 	works = status == GOOD_STATUS;
 	log_debug("KVM probe: %d", status);
 	if (!works)
-		log_info("/dev/kvm opens, but a guest does not really run there (%s); guests run without it, slowly. HOSPES_ACCEL=kvm uses it all the same",
+		log_info("/dev/kvm opens, but a guest does not really run there (%s); guests run without it, slowly. "
+			 "HOSPES_ACCEL=kvm uses it all the same",
 			 status == -ETIMEDOUT ? "it takes far too long" : "it fails");
 	if (keyed)
 		keep_answer(path, key, works ? "yes" : status == -ETIMEDOUT ? "slow" : "no");

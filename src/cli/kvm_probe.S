@@ -2,9 +2,10 @@
 /*
  * The smallest machine that shows whether KVM works: what every 64-bit kernel does in its first millisecond.
  *
- * It is a firmware: the last bytes of a ROM that ends at 4 GiB, seen also below 1 MiB. From the reset vector it goes through real and protected mode into
- * long mode, runs in an upper half that is an alias of the lower, sees a changed page table after INVLPG, takes timer interrupts while it halts and while it
- * runs, goes to ring 3 and comes back by SYSCALL, and says so at the debug exit port. Whatever goes wrong on the way ends in a reset or a hang.
+ * It is a firmware: the last bytes of a ROM that ends at 4 GiB, seen also below 1 MiB. From the reset vector it goes through real and
+ * protected mode into long mode, runs in an upper half that is an alias of the lower, sees a changed page table after INVLPG, takes
+ * timer interrupts while it halts and while it runs, works for some milliseconds, goes to ring 3 and comes back by SYSCALL, and says so
+ * at the debug exit port. Whatever goes wrong on the way ends in a reset or a hang; where each instruction is emulated, it never ends.
  * All data lies in the first megabyte of RAM. Run it with "-device isa-debug-exit,iobase=0xf4,iosize=1 -no-reboot".
  */
 #if defined(__x86_64__)

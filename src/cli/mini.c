@@ -27,7 +27,8 @@ static void strip_newline(char *text)
 
 char *mini_build(void)
 {
-	_cleanup_(freep) char *program = paths_own_program("mini-build"), *cache = paths_cache(), *folder = cache ? paths_join(cache, "mini") : NULL;
+	_cleanup_(freep) char *program = paths_own_program("mini-build"), *cache = paths_cache();
+	_cleanup_(freep) char *folder = cache ? paths_join(cache, "mini") : NULL;
 	char path[PATH_MAX];
 	int r;
 
@@ -99,7 +100,8 @@ static int make_openssh_key(const char *path)
 		return 0;
 	if (asprintf(&made, "%s.new", path) < 0 || asprintf(&made_public, "%s.new.pub", path) < 0 || asprintf(&public, "%s.pub", path) < 0)
 		return -ENOMEM;
-	r = make_key(path, (char *[]){ "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "hospes", "-f", made, NULL }, made, "openssh-client", true);
+	r = make_key(path, (char *[]){ "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "hospes", "-f", made, NULL }, made,
+		     "openssh-client", true);
 	return r < 0 ? r : rename(made_public, public) < 0 ? -errno : 0;
 }
 
@@ -189,7 +191,8 @@ static int add_authorized(FILE *archive, const char *own_key, const char *guest_
 static int add_keys(FILE *archive, const char *lan, const char *name)
 {
 	_cleanup_(freep) char *state = paths_state(lan), *host_keys = state ? paths_join(state, "host-keys") : NULL;
-	_cleanup_(freep) char *own_key = state ? paths_join(state, "id_ed25519") : NULL, *guest_key = state ? paths_join(state, "guest-key") : NULL;
+	_cleanup_(freep) char *own_key = state ? paths_join(state, "id_ed25519") : NULL;
+	_cleanup_(freep) char *guest_key = state ? paths_join(state, "guest-key") : NULL;
 	_cleanup_(freep) char *host_key = host_keys ? paths_join(host_keys, name) : NULL;
 	_cleanup_fd_ int lock = host_key && own_key && guest_key ? lock_folder(host_keys) : -ENOMEM;
 	int r = lock < 0 ? lock : make_openssh_key(own_key);

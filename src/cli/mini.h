@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The guest mini: built once by the program mini-build (tools/mini-build) into the cache folder, and told apart at each start by what is appended to its initrd.
+ * The guest mini: built once by the program mini-build (tools/mini-build) into the cache folder, and told apart at each start by what
+ * is appended to its initrd.
  *
  * In the LAN's state folder lie
  *	id_ed25519, id_ed25519.pub   a key of ours, as OpenSSH has it: `hospes ssh` offers it, every mini takes it
@@ -18,7 +19,10 @@ struct mini {
 	int fd;           /* the initrd, in no folder */
 };
 
-/** mini_build() - have mini-build make what is missing. Return: malloc'd path of the folder with kernel and initrd, or NULL after a message. */
+/**
+ * mini_build() - have mini-build make what is missing. Return: malloc'd path of the folder with kernel and initrd, or NULL after a
+ * message.
+ */
 char *mini_build(void);
 
 /**

@@ -47,7 +47,10 @@ struct qemu_net {
 /** qemu_connects_itself() - does this QEMU know "-netdev stream" and "dgram" (7.2)? An older one gets a connection (stream only). */
 bool qemu_connects_itself(const struct qemu_program *q);
 
-/** qemu_port_parse() - as it is written on the command line; NULL: the default of the fabric, stream or tap. Return: 0; -EINVAL if there is no such port. */
+/**
+ * qemu_port_parse() - as it is written on the command line; NULL: the default of the fabric, stream or tap. Return: 0; -EINVAL if there
+ * is no such port.
+ */
 int qemu_port_parse(const char *text, enum fabric fabric, enum qemu_port *out);
 /** qemu_port_suits() - does a LAN of that fabric have such ports? Return: false after a message. */
 bool qemu_port_suits(enum qemu_port port, enum fabric fabric, const char *lan);

@@ -53,7 +53,8 @@ static void test_net(void **state)
 	net.fd = 9;
 	assert_net(&old, &net, "-netdev socket,id=hospes,fd=9" CARD ",romfile=");
 	net = (struct qemu_net){ .port = QEMU_PORT_DGRAM, .mac = net.mac, .path = "/run/it's a LAN/dgram", .own_path = "/run/own" };
-	assert_net(&debian, &net, "-netdev 'dgram,id=hospes,local.type=unix,local.path=/run/own,remote.type=unix,remote.path=/run/it'\\''s a LAN/dgram'" CARD);
+	assert_net(&debian, &net,
+		   "-netdev 'dgram,id=hospes,local.type=unix,local.path=/run/own,remote.type=unix,remote.path=/run/it'\\''s a LAN/dgram'" CARD);
 }
 
 static bool has_pair(const struct words *w, const char *option, const char *value)
