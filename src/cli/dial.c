@@ -11,15 +11,26 @@
 
 #define ADDRESS_TIMEOUT (4 * USEC_S)   /* a kernel gives up after about three when nobody answers its ARP */
 
-static size_t take(const json_t *addresses, bool link_local, addr_t *out, size_t count)
+static size_t put(const json_t *text, bool link_local, addr_t *out, size_t count)
+{
+	addr_t a;
+
+	if (count == DIAL_MAX || !json_is_string(text) || !addr_parse(json_string_value(text), &a) || addr_is_link_local(a) != link_local)
+		return count;
+	for (size_t i = 0; i < count; i++)
+		if (addr_equal(out[i], a))
+			return count;
+	out[count] = a;
+	return count + 1;
+}
+
+static size_t put_all(const json_t *addresses, bool link_local, addr_t *out, size_t count)
 {
 	json_t *text;
-	addr_t a;
 	size_t i;
 
 	json_array_foreach(addresses, i, text)
-		if (count < DIAL_MAX && json_is_string(text) && addr_parse(json_string_value(text), &a) && addr_is_link_local(a) == link_local)
-			out[count++] = a;
+		count = put(text, link_local, out, count);
 	return count;
 }
 
@@ -27,7 +38,7 @@ size_t dial_addresses(const json_t *guest, addr_t out[static DIAL_MAX])
 {
 	const json_t *addresses = json_object_get(guest, "addresses");
 
-	return take(addresses, true, out, take(addresses, false, out, 0));
+	return put_all(addresses, true, out, put_all(addresses, false, out, put(json_object_get(guest, "lease"), false, out, 0)));
 }
 
 static socklen_t fill(struct sockaddr_storage *sa, addr_t address, uint16_t port, unsigned int link)

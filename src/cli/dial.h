@@ -8,7 +8,7 @@
 #define DIAL_MAX 16
 
 /**
- * dial_addresses() - a guest's addresses in the order in which they are tried: those of its answer to Resolve, global ones before link-local ones, which need a link
+ * dial_addresses() - a guest's addresses in the order in which they are tried: its lease, then those that were learned, global ones before link-local ones, which need a link; each once
  * @guest: the object
  * @out:   filled in
  * Return: how many.

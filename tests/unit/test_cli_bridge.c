@@ -139,7 +139,8 @@ static void test_steps_as_lines(void **state)
 
 static void test_order_of_addresses(void **state)
 {
-	_cleanup_json_ json_t *guest = json_pack("{s[s s s i s]}", "addresses", "fe80::1", "192.168.1.50", "nonsense", 3, "2001:db8::5");
+	_cleanup_json_ json_t *guest = json_pack("{ss s[s s s i s s]}", "lease", "192.168.1.50", "addresses",
+		"fe80::1", "2001:db8::5", "nonsense", 3, "192.168.1.50", "fe80::1");
 	addr_t address[DIAL_MAX], expected;
 
 	(void)state;
