@@ -2,12 +2,13 @@
 """The how-to's two-way network from end to end: a bridge with the uplink, real guests of an ordinary user, logins all round, and everything put back."""
 
 import contextlib
+import shutil
 import subprocess
 
 import pytest
 
 from tests.support.bridge import assert_restored, difference, state_of
-from tests.support.lan import wait_for
+from tests.support.lan import ROOT, wait_for
 from tests.support.user import BOOT, Server, make_user, mini_cache
 
 CONFIG = "[LAN]\nFabric = bridge\nBridge = br0\nUplink = eth0\nAllow = hospes-test\nSTP = no\nForwardDelay = 9\nHello = 2\nMaxAge = 12\nTaps = tap0:hospes-test\n"
@@ -121,7 +122,13 @@ def test_qemu_by_hand(lan_world, plug, bridged, lan_user):
     up = state_of(lan_world.host)
     macs = ["52:54:00:aa:00:01", "52:54:00:aa:00:02"]
     helper = user.bin / "hospes-tap"
-    running = [by_hand(user, "tap,id=n,ifname=tap0,script=no,downscript=no", macs[0]),
+    for script in ("qemu-ifup", "qemu-ifdown"):
+        shutil.copy(ROOT / "data" / "qemu" / script, user.bin / script)
+        (user.bin / script).chmod(0o755)
+    for wrong, told in (("tap7", "there is no tap"), ("eth0", "no tap"), ("../tap0", "no name")):
+        user.run(user.bin / "qemu-ifup", wrong, status=1)
+        assert told in user.stderr, user.stderr
+    running = [by_hand(user, f"tap,id=n,ifname=tap0,script={user.bin}/qemu-ifup,downscript={user.bin}/qemu-ifdown", macs[0]),
                by_hand(user, f"bridge,id=n,br=br0,helper={helper} --name hand --mac {macs[1]}", macs[1])]
     try:
         for mac, process in zip(macs, running):
