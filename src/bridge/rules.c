@@ -104,6 +104,23 @@ static void put_gateway(FILE *out, const struct rules *r)
 	fputs(" counter drop\n", out);
 }
 
+/*
+ * Neighbour discovery says a MAC inside, too: of a solicitation's source (option 1) or an advertisement's target (option 2). It stands in the first option, behind eight bytes and an address; another option
+ * in its place comes from no kernel, but for the nonce of duplicate address detection, whose source is "::". A rule whose bytes are not there does not match.
+ */
+static void put_neighbour(FILE *out, const struct rules *r)
+{
+	fputs("\t\ticmpv6 type nd-neighbor-advert @th,192,16 != 0x0201 counter drop\n"
+	      "\t\ticmpv6 type nd-neighbor-solicit ip6 saddr != :: @th,192,16 != 0x0101 counter drop\n", out);
+	for (size_t i = 0; i < r->tap_count; i++) {
+		const uint8_t *b = r->taps[i].mac.b;
+
+		if (r->taps[i].bound)
+			fprintf(out, "\t\tiifname \"%s\" icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } @th,192,8 { 1, 2 } "
+				"@th,208,48 != 0x%02x%02x%02x%02x%02x%02x counter drop\n", r->taps[i].name, b[0], b[1], b[2], b[3], b[4], b[5]);
+	}
+}
+
 static void put_from_guest(FILE *out, const struct rules *r)
 {
 	fputs("\tchain from_guest {\n"
@@ -116,6 +133,7 @@ static void put_from_guest(FILE *out, const struct rules *r)
 	      "\t\tether type ip6 udp sport 547 counter drop\n"
 	      "\t\ticmpv6 type { nd-router-advert, nd-redirect } counter drop\n", out);
 	put_gateway(out, r);
+	put_neighbour(out, r);
 	fputs("\t\tether type arp arp saddr ip @leased iifname . arp saddr ip != @lessees counter drop\n"
 	      "\t\tether type ip ip saddr @leased iifname . ip saddr != @lessees counter drop\n"
 	      "\t\tether type arp iifname @held arp saddr ip != 0.0.0.0 iifname . arp saddr ip != @lessees counter drop\n"

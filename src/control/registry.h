@@ -23,7 +23,7 @@ struct registry;
 
 struct registry_params {
 	struct guests *guests;
-	struct switch_ *sw;
+	struct switch_ *sw;            /* NULL: the kernel's bridge */
 	const char *lan, *machine_id;  /* a MAC that was not given is made from them and the name */
 };
 
