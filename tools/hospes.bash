@@ -18,7 +18,7 @@ _hospes_guests() {
 }
 
 _hospes() {
-	local verbs="run stop up down restart reload ls ssh connect exec forward ssh-config qemu-args help"
+	local verbs="run stop up try down restart reload ls ssh connect exec forward ssh-config qemu-args help"
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= lan= i words=
 	COMPREPLY=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
@@ -35,8 +35,9 @@ _hospes() {
 	case $verb in
 	'') words="$verbs --lan --help --version" ;;
 	help) words=$verbs ;;
-	up | reload) words="$(_hospes_lans) --help" ;;
-	down | restart) words="$(_hospes_lans) --keep-guests --help" ;;
+	up | reload) words="$(_hospes_lans) --dry-run --help" ;;
+	try) words="$(_hospes_lans) --confirm --time --dry-run --help" ;;
+	down | restart) words="$(_hospes_lans) --keep-guests --dry-run --help" ;;
 	ls) words="$(_hospes_lans) --json --drops --watch --help" ;;
 	ssh | connect | stop) words=$(_hospes_guests "$lan") ;;
 	ssh-config) words="--install --remove --help" ;;
