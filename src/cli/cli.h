@@ -24,6 +24,7 @@ struct verb {
 };
 
 int cmd_connect(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
 int cmd_down(int argc, char **argv);
 int cmd_exec(int argc, char **argv);
 int cmd_forward(int argc, char **argv);

@@ -70,6 +70,13 @@ static const struct verb verbs[] = {
 		"With neither, print what --install would write.\n" },
 	{ "qemu-args", cmd_qemu_args, "print what to add to a QEMU command line of your own", "[--name NAME] [--port stream|dgram|tap]",
 		"A bridge LAN has taps: QEMU gets its tap by hospes-tap, which needs no privilege.\n" },
+	{ "doctor", cmd_doctor, "find what is wrong, and say what to type against it", "[--probe] [--json] [GUEST]\n[--probe] [--json] --bridge BRIDGE",
+		"  -b, --bridge BRIDGE  any bridge of this host, also one that hospes did not make\n"
+		"  -p, --probe          send frames, too: finds other DHCP servers, switches that filter, addresses used twice\n"
+		"  -j, --json           as JSON\n"
+		"\n"
+		"Nothing is changed. Root sees more: the firewall's rules, other users' processes. The exit status is 1 if\n"
+		"there is an error or a warning; notes alone leave it 0.\n" },
 	{ "help", cmd_help, "tell about a verb", "[VERB]" },
 };
 

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Gathering the facts: from netlink, /proc, /sys, /dev, nft and a LAN's control socket. Nothing is changed, and nothing is sent: that is probe.h's.
+ *
+ * What this process may not read is noted as a gap; no part of it keeps the others from being gathered.
+ */
+#pragma once
+#include "doctor/facts.h"
+
+/**
+ * facts_gather() - fill in all that is asked of this machine
+ * @f: its target is set already; free it with facts_fini()
+ * Return: 0, or negative errno: the network's state could not be read, or out of memory.
+ */
+int facts_gather(struct facts *f);
+
+/* The parts, each in its file gather_*.c. */
+void gather_filter(struct facts *f);
+void gather_host(struct facts *f);
+void gather_processes(struct facts *f);
+void gather_lan(struct facts *f);
+
+/** gather_read() - a small file of /proc or /sys, its last newline cut off. Return: false if it cannot be read. */
+bool gather_read(const char *path, char *into, size_t size);
+
+/** gather_lan_list() - what List and ListForwards answer, into the facts; pure */
+void gather_lan_list(struct facts *f, const json_t *list);
+void gather_lan_forwards(struct facts *f, const json_t *reply);
+/** gather_nics() - the network cards in the words of a QEMU; pure. @taps: those that it has open, in the order of their descriptors */
+void gather_nics(struct facts *f, pid_t pid, char *const *words, size_t count);
