@@ -50,13 +50,19 @@ static int of_file(const char *lan, const char *path, enum fabric *out)
 	return 0;
 }
 
-/* Is a daemon of this user's own there? */
-static bool is_up(const char *lan)
+/* Does a LAN of that name serve in this user's own folder? Root's is that of the service, too, so @out is what the LAN says of itself. */
+static bool is_up(const char *lan, enum fabric *out)
 {
 	_cleanup_(freep) char *runtime = paths_runtime(lan), *control = runtime ? paths_join(runtime, "control") : NULL;
 	_cleanup_fd_ int fd = control ? varlink_connect(control, USEC_S) : -1;
+	_cleanup_json_ json_t *status = NULL;
+	char error[VARLINK_ERROR_SIZE];
 
-	return fd >= 0;
+	if (fd < 0)
+		return false;
+	if (!geteuid() && !lan_try(fd, "Status", NULL, &status, error) && !strcmp(lan_text(status, "fabric"), "bridge"))
+		*out = FABRIC_BRIDGE;
+	return true;
 }
 
 static int of_own_file(const char *lan, const char *path, enum fabric *out)
@@ -76,13 +82,13 @@ int fabric_of(const char *lan, enum fabric *out)
 	bool own = path && !is_system(path), root = !geteuid();
 
 	*out = FABRIC_USER;
-	if (!root && is_up(lan))
+	if (!root && is_up(lan, out))
 		return 0;
 	if ((root || !own) && is_served(lan)) {
 		*out = FABRIC_BRIDGE;
 		return 0;
 	}
-	if (!path || (root && is_up(lan)))
+	if ((root && is_up(lan, out)) || !path)
 		return 0;
 	return own ? of_own_file(lan, path, out) : of_file(lan, path, out);
 }

@@ -8,6 +8,17 @@
 
 #define BLANK " "   /* a cell that is meant to be empty */
 
+/* Of a bridge LAN, host and DNS may be the business of the router behind the uplink. */
+static void print_net(const json_t *status, const char *version, const char *net, const char *host, const char *dns, FILE *to)
+{
+	fprintf(to, "%s %s", version, net);
+	if (*lan_text(status, host))
+		fprintf(to, ": host %s", lan_text(status, host));
+	if (*lan_text(status, dns))
+		fprintf(to, ", DNS %s", lan_text(status, dns));
+	fputc('\n', to);
+}
+
 int list_print_lan(const json_t *status, FILE *to)
 {
 	const char *net4 = lan_text(status, "network4"), *net6 = lan_text(status, "network6");
@@ -15,12 +26,15 @@ int list_print_lan(const json_t *status, FILE *to)
 	const char *kind, *lead = "; flows:";
 	json_t *count;
 
-	fprintf(to, "LAN %s (%s), domain %s, MTU %lld, host access %s\n", lan_text(status, "lan"), lan_text(status, "fabric"),
-		lan_text(status, "domain"), (long long)lan_number(status, "mtu"), lan_text(status, "host_access"));
+	fprintf(to, "LAN %s (%s), domain %s, MTU %lld", lan_text(status, "lan"), lan_text(status, "fabric"), lan_text(status, "domain"),
+		(long long)lan_number(status, "mtu"));
+	if (*lan_text(status, "host_access"))
+		fprintf(to, ", host access %s", lan_text(status, "host_access"));
+	fputc('\n', to);
 	if (*net4)
-		fprintf(to, "IPv4 %s: host %s, DNS %s\n", net4, lan_text(status, "gateway4"), lan_text(status, "dns4"));
+		print_net(status, "IPv4", net4, "gateway4", "dns4", to);
 	if (*net6)
-		fprintf(to, "IPv6 %s: host %s, DNS %s\n", net6, lan_text(status, "gateway6"), lan_text(status, "dns6"));
+		print_net(status, "IPv6", net6, "gateway6", "dns6", to);
 	fprintf(to, "daemon %s, process %lld", lan_text(status, "version"), (long long)lan_number(status, "pid"));
 	json_object_foreach((json_t *)flows, kind, count) {
 		if (!json_integer_value(count))
