@@ -14,11 +14,12 @@ import pytest
 
 from tests.support.lan import USER, as_user, wait_for
 
-# A tun node and an account of their own, over those of the machine; gone with the namespace. $1: the mode of the node; $2: a folder.
+# A tun node and an account of their own, over those of the machine; gone with the namespace. $1: the mode of the node; $2: a folder, where several may do so
+# at once.
 PRIVATE = """
 mount --make-rprivate /
-rm -f $2/tun && mknod $2/tun c 10 200 && chmod $1 $2/tun && mount --bind $2/tun /dev/net/tun
-{ cat /etc/passwd; echo "tester:x:%d:%d::$2/home:/bin/sh"; } > $2/passwd && mount --bind $2/passwd /etc/passwd
+mknod $2/tun.$$ c 10 200 && chmod $1 $2/tun.$$ && mount --bind $2/tun.$$ /dev/net/tun
+{ cat /etc/passwd; echo "tester:x:%d:%d::$2/home:/bin/sh"; } > $2/passwd.$$ && mount --bind $2/passwd.$$ /etc/passwd
 shift 2
 exec "$@"
 """ % (USER, USER)
