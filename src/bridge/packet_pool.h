@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+/* Packet sockets that were opened while the process had CAP_NET_RAW, for later. Parked, they hear nothing (port/packet.h). */
+#pragma once
+#include <stdbool.h>
+
+#define PACKET_POOL_SIZE 64    /* two for each LAN at the most: services, and a trial */
+
+struct packet_pool { int fd[PACKET_POOL_SIZE]; bool taken[PACKET_POOL_SIZE]; };
+
+/** packet_pool_init() - open them. Return: 0 or negative errno. */
+int packet_pool_init(struct packet_pool *p);
+void packet_pool_fini(struct packet_pool *p);
+/** packet_pool_take() - Return: a descriptor that stays the pool's, or -1 if all are taken */
+int packet_pool_take(struct packet_pool *p);
+/** packet_pool_give() - it is parked; -1 is harmless */
+void packet_pool_give(struct packet_pool *p, int fd);
