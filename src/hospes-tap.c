@@ -4,8 +4,9 @@
  *
  *	qemu-system-x86_64 -netdev bridge,id=n,br=br0,helper=/usr/local/libexec/hospes/hospes-tap ...
  *
- * QEMU calls it with --use-vnet --br=BRIDGE --fd=N, waits for one byte with the tap's descriptor (SCM_RIGHTS) on the socket N, and for its end with status 0. It has no privilege and needs none:
- * hospes-bridged asks the kernel who calls, looks whether the LAN's Allow names them, and makes the tap. The tap is QEMU's from then on: the kernel removes it when QEMU closes it or ends.
+ * QEMU calls it with --use-vnet --br=BRIDGE --fd=N, waits for one byte with the tap's descriptor (SCM_RIGHTS) on the socket N,
+ * and for its end with status 0. It has no privilege and needs none: hospes-bridged asks the kernel who calls, looks whether the
+ * LAN's Allow names them, and makes the tap. The tap is QEMU's from then on: the kernel removes it when QEMU closes it or ends.
  *
  * QEMU takes a helper with a blank in it for a command line, so that --name or --mac may stand in it.
  */
@@ -53,7 +54,8 @@ static int parse_options(struct options *o, int argc, char **argv)
 {
 	static const struct option table[] = {
 		{ "br", required_argument, NULL, 'b' }, { "fd", required_argument, NULL, 'f' }, { "use-vnet", no_argument, NULL, 'v' },
-		{ "name", required_argument, NULL, 'n' }, { "mac", required_argument, NULL, 'm' }, { "version", no_argument, NULL, 'V' }, { 0 },
+		{ "name", required_argument, NULL, 'n' }, { "mac", required_argument, NULL, 'm' },
+		{ "version", no_argument, NULL, 'V' }, { 0 },
 	};
 	const char *fd = NULL;
 	int option;

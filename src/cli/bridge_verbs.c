@@ -84,11 +84,15 @@ static int down(int fd, const char *lan, bool force)
 		return (int)json_array_size(json_object_get(reply, "steps"));
 	if (r == VARLINK_ERROR)
 		log_error("%s%s", bridged_error_text(error, reply, text, sizeof(text)),
-			  !strcmp(error, "Busy") && !force ? "; hospes stop ends a guest, hospes down --keep-guests takes the network from under all" : "");
+			  strcmp(error, "Busy") || force ? "" :
+			  "; hospes stop ends a guest, hospes down --keep-guests takes the network from under all");
 	return r == VARLINK_ERROR ? -EREMOTEIO : r;
 }
 
-/* A LAN that is down needs no service to be started for it, unless a crash left something: its journal says so, and only the service reads that. */
+/*
+ * A LAN that is down needs no service to be started for it, unless a crash left something: its journal says so, and only the
+ * service reads that.
+ */
 int bridge_down(const char *lan, const struct bridge_options *o)
 {
 	_cleanup_fd_ int fd = connect_as_root(o->dry_run ? "down --dry-run" : "down", lan);

@@ -46,8 +46,8 @@ static const char *text_not_allowed(const json_t *p, char *into, size_t size)
 {
 	const char *lan = lan_text(p, "lan"), *user = lan_text(p, "user"), *message = lan_text(p, "message");
 
-	snprintf(into, size, "user %s may not use bridge LAN %s%s%s; root lets them: write \"Allow = %s\" into " BRIDGED_CONFIG "/%s.lan, then: sudo hospes reload %s",
-		 user, lan, *message ? ": " : "", message, user, lan, lan);
+	snprintf(into, size, "user %s may not use bridge LAN %s%s%s; root lets them: write \"Allow = %s\" into " BRIDGED_CONFIG "/%s.lan, "
+		 "then: sudo hospes reload %s", user, lan, *message ? ": " : "", message, user, lan, lan);
 	return into;
 }
 
@@ -56,7 +56,8 @@ static const char *text_failed(const json_t *p, char *into, size_t size)
 	const char *what = lan_text(p, "what"), *message = lan_text(p, "message");
 	int number = (int)lan_number(p, "errno");
 
-	snprintf(into, size, "%s%s%s%s%s%s", what, *what && *message ? ": " : "", message, number ? ": " : "", number ? strerror(number) : "",
+	snprintf(into, size, "%s%s%s%s%s%s", what, *what && *message ? ": " : "", message, number ? ": " : "",
+		 number ? strerror(number) : "",
 		 json_is_true(json_object_get(p, "rolled_back")) ? "; everything was put back as it was" : "");
 	return into;
 }
@@ -72,7 +73,8 @@ const char *bridged_error_text(const char *name, const json_t *p, char *into, si
 	else if (!strcmp(name, "Refused") || !strcmp(name, "Busy"))
 		snprintf(into, size, "LAN %s: %s", lan, message);
 	else if (!strcmp(name, "Quota"))
-		snprintf(into, size, "LAN %s: you have as many taps as one user may have, %d; hospes stop ends a guest", lan, (int)lan_number(p, "limit"));
+		snprintf(into, size, "LAN %s: you have as many taps as one user may have, %d; hospes stop ends a guest",
+			 lan, (int)lan_number(p, "limit"));
 	else if (!strcmp(name, "Invalid"))
 		snprintf(into, size, "%s: %s", lan_text(p, "what"), *message ? message : "it is not valid");
 	else if (!strcmp(name, "Failed"))
@@ -94,8 +96,8 @@ static int request(int fd, const char *method, json_t *parameters, int *reply_fd
 	snprintf(full, sizeof(full), BRIDGED_INTERFACE "%s", method);
 	r = varlink_call(fd, &(struct varlink_request){ .method = full, .parameters = parameters, .reply_fd = reply_fd }, reply, error);
 	if (r < 0)
-		log_error("hospes-bridged did not answer %s: %s", method,
-			  r == -ECONNRESET ? "it went away; what it had begun stands in its journal, and hospes up or hospes down ends it well" : strerror(-r));
+		log_error("hospes-bridged did not answer %s: %s", method, r != -ECONNRESET ? strerror(-r) :
+			  "it went away; what it had begun stands in its journal, and hospes up or hospes down ends it well");
 	if (r == VARLINK_ERROR && !strncmp(error, BRIDGED_INTERFACE, strlen(BRIDGED_INTERFACE)))
 		memmove(error, error + strlen(BRIDGED_INTERFACE), strlen(error) - strlen(BRIDGED_INTERFACE) + 1);
 	return r;

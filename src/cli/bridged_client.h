@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The privileged service of bridge LANs, hospes-bridged, as the verbs use it: connect, start it where root may, call, and say what went wrong with a remedy.
- * The interface is src/bridge/org.hospes.Bridged.varlink.
+ * The privileged service of bridge LANs, hospes-bridged, as the verbs use it: connect, start it where root may, call, and say
+ * what went wrong with a remedy. The interface is src/bridge/org.hospes.Bridged.varlink.
  */
 #pragma once
 #include <stdbool.h>
@@ -19,7 +19,11 @@
  */
 int bridged_connect(enum lan_start start);
 
-/** bridged_start() - start it: by systemd where that runs this machine, else as our child's child. For root. Return: 0, or negative errno after a message. */
+/**
+ * bridged_start() - start it: by systemd where that runs this machine, else as our child's child
+ *
+ * For root. Return: 0, or negative errno after a message.
+ */
 int bridged_start(void);
 
 /**

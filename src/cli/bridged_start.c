@@ -28,7 +28,10 @@ static bool same_namespace(const char *kind)
 	return !stat(ours, &a) && !stat(first, &b) && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
-/* What systemd starts stands in the machine's own network and sees its own files. From inside a namespace that would be the wrong place to work on. */
+/*
+ * What systemd starts stands in the machine's own network and sees its own files. From inside a namespace that would be the
+ * wrong place to work on.
+ */
 static bool systemd_serves_us(void)
 {
 	struct stat st;
@@ -78,7 +81,8 @@ static bool serves(void)
 }
 
 /*
- * It says itself what is wrong, and ends then. What we started may end well, too: its child serves. @pid: 0 if systemd started it, and its process is none of ours
+ * It says itself what is wrong, and ends then. What we started may end well, too: its child serves. @pid: 0 if systemd started
+ * it, and its process is none of ours
  */
 static int wait_ready(pid_t pid)
 {
@@ -90,7 +94,8 @@ static int wait_ready(pid_t pid)
 		if (running && waitpid(pid, &status, WNOHANG) == pid) {
 			running = false;
 			if (WIFSIGNALED(status))
-				log_error("cannot start " PROGRAM ": it was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+				log_error("cannot start " PROGRAM ": it was ended by signal %d (%s)",
+					  WTERMSIG(status), strsignal(WTERMSIG(status)));
 			if (!WIFEXITED(status) || WEXITSTATUS(status))
 				return -ESRCH;
 		}

@@ -88,7 +88,8 @@ static int parse(int argc, char **argv, struct options *o)
 	if (r < 0)
 		return cli_status(r);
 	if (o->dry_run && o->fabric == FABRIC_USER)
-		return cli_wrong(argv[0], "LAN %s is no bridge LAN, so nothing of this host would be changed: there is no plan to print", o->lan);
+		return cli_wrong(argv[0], "LAN %s is no bridge LAN, so nothing of this host would be changed: there is no plan to print",
+				 o->lan);
 	return 0;
 }
 

@@ -109,7 +109,8 @@ static int run(const char *lan, const char *name, char **command)
 	int r = fabric_of(lan, &fabric);
 
 	if (!r && fabric == FABRIC_BRIDGE)
-		log_error("LAN %s is a bridge LAN: this host is on it already, and reaches its guests without exec, at the addresses that hospes ls %s shows", lan, lan);
+		log_error("LAN %s is a bridge LAN: this host is on it already, and reaches its guests without exec, at the addresses that "
+			  "hospes ls %s shows", lan, lan);
 	if (r < 0 || fabric == FABRIC_BRIDGE)
 		return r == -EBADMSG ? EXIT_USAGE : EXIT_FAILED;
 	if (namespace_check_tap() < 0)

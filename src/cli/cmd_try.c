@@ -2,7 +2,8 @@
 /*
  * hospes try: bring a bridge LAN up, and let it go back by itself unless somebody says that it works
  *
- * The clock runs in hospes-bridged, not here: this program only shows it and passes the answer on. Whoever is cut off by the change, or whose ssh dies, needs to do nothing.
+ * The clock runs in hospes-bridged, not here: this program only shows it and passes the answer on. Whoever is cut off by the
+ * change, or whose ssh dies, needs to do nothing.
  */
 #include <errno.h>
 #include <poll.h>
@@ -37,7 +38,8 @@ static int parse(struct try *t, int argc, char **argv)
 {
 	const char *seconds = NULL;
 	const struct args_option options[] = {
-		ARGS_LAN(&t->lan), { "confirm", 0, .flag = &t->confirm }, { "dry-run", 0, .flag = &t->dry_run }, { "time", 't', .value = &seconds }, { 0 },
+		ARGS_LAN(&t->lan), { "confirm", 0, .flag = &t->confirm }, { "dry-run", 0, .flag = &t->dry_run },
+		{ "time", 't', .value = &seconds }, { 0 },
 	};
 	struct args args;
 

@@ -32,7 +32,8 @@ static int parse(int argc, char **argv, const char **lan, struct bridge_options 
 	if (r < 0)
 		return cli_status(r);
 	if (o->dry_run && *fabric == FABRIC_USER)
-		return cli_wrong(argv[0], "LAN %s is no bridge LAN, so nothing of this host would be changed: there is no plan to print", *lan);
+		return cli_wrong(argv[0], "LAN %s is no bridge LAN, so nothing of this host would be changed: there is no plan to print",
+				 *lan);
 	return 0;
 }
 

@@ -49,7 +49,8 @@ static socklen_t fill(struct sockaddr_storage *sa, addr_t address, uint16_t port
 
 	*sa = (struct sockaddr_storage){ 0 };
 	if (!addr_is4(address)) {
-		*six = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_scope_id = addr_is_link_local(address) ? link : 0 };
+		*six = (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = htons(port) };
+		six->sin6_scope_id = addr_is_link_local(address) ? link : 0;
 		memcpy(&six->sin6_addr, &address, sizeof(address));
 		return sizeof(*six);
 	}

@@ -75,7 +75,10 @@ static int of_own_file(const char *lan, const char *path, enum fabric *out)
 	return -EBADMSG;
 }
 
-/* What is up comes before what is written: a LAN can be taken down, too, when its file is wrong meanwhile. Root's own sockets and those of the service lie in one folder. */
+/*
+ * What is up comes before what is written: a LAN can be taken down, too, when its file is wrong meanwhile. Root's own sockets
+ * and those of the service lie in one folder.
+ */
 int fabric_of(const char *lan, enum fabric *out)
 {
 	_cleanup_(freep) char *path = lan_config_find(lan);

@@ -37,7 +37,7 @@ struct qemu_net {
 	const char *mac;
 	const char *path;        /* of the LAN's socket */
 	const char *own_path;    /* QEMU_PORT_DGRAM: of the guest's own */
-	int fd;                  /* a tap; or a connection to the LAN's stream socket, for a QEMU that cannot connect itself; 0 or less: none */
+	int fd;                  /* a tap; or a connection to the LAN's stream socket, for a QEMU that cannot connect itself; 0: none */
 	const char *bridge;      /* QEMU_PORT_TAP without a descriptor: QEMU asks @helper for a tap on this bridge */
 	const char *helper;      /* as QEMU takes it: a program's path, or a command line if there is a blank in it */
 	bool vhost;              /* QEMU_PORT_TAP: frames pass by the kernel's vhost-net */

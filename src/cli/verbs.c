@@ -29,7 +29,8 @@ static const struct verb verbs[] = {
 		"      --dry-run  of a bridge LAN: only print what would be done, as ip and nft commands\n"
 		"\n"
 		"A bridge LAN is root's to bring up. It has a file /etc/hospes/LAN.lan with \"Fabric = bridge\".\n" },
-	{ "try", cmd_try, "bring a bridge LAN up, to go back by itself unless you confirm", "[--time SECONDS] [--dry-run] LAN\n--confirm LAN",
+	{ "try", cmd_try, "bring a bridge LAN up, to go back by itself unless you confirm",
+		"[--time SECONDS] [--dry-run] LAN\n--confirm LAN",
 		"      --confirm       keep what is being tried; from any shell\n"
 		"  -t, --time SECONDS  how long until it goes back by itself; 60\n"
 		"      --dry-run       only print what would be done, as ip and nft commands\n"

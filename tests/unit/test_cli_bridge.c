@@ -42,17 +42,21 @@ static void test_words_of_a_tap(void **state)
 	(void)state;
 	assert_net(&qemu_7_2, &net, "-netdev tap,id=hospes,fd=7 -device virtio-net-pci,netdev=hospes,mac=52:54:00:00:00:01");
 	net.vhost = net.no_rom = true;
-	assert_net(&qemu_7_2, &net, "-netdev tap,id=hospes,fd=7,vhost=on -device virtio-net-pci,netdev=hospes,mac=52:54:00:00:00:01,romfile=");
+	assert_net(&qemu_7_2, &net,
+		   "-netdev tap,id=hospes,fd=7,vhost=on -device virtio-net-pci,netdev=hospes,mac=52:54:00:00:00:01,romfile=");
 }
 
 /* QEMU splits at commas, so one in a path stands twice; the blank makes QEMU call a shell. */
 static void test_words_of_a_helper(void **state)
 {
-	struct qemu_net net = { .port = QEMU_PORT_TAP, .mac = "52:54:00:00:00:01", .bridge = "br0", .helper = "/a,b/hospes-tap --name=web" };
+	struct qemu_net net = {
+		.port = QEMU_PORT_TAP, .mac = "52:54:00:00:00:01", .bridge = "br0", .helper = "/a,b/hospes-tap --name=web",
+	};
 
 	(void)state;
 	assert_net(&qemu_7_2, &net,
-		   "-netdev 'tap,id=hospes,br=br0,helper=/a,,b/hospes-tap --name=web' -device virtio-net-pci,netdev=hospes,mac=52:54:00:00:00:01");
+		   "-netdev 'tap,id=hospes,br=br0,helper=/a,,b/hospes-tap --name=web' "
+		   "-device virtio-net-pci,netdev=hospes,mac=52:54:00:00:00:01");
 }
 
 /* An old QEMU's inherited connection is no tap, though both are descriptors. */
@@ -101,8 +105,10 @@ static void test_errors_say_the_remedy(void **state)
 	assert_error("NoLan", json_pack("{ss ss}", "lan", "br0", "file", "/etc/hospes/br0.lan"), "Fabric = bridge");
 	assert_error("Refused", json_pack("{ss ss}", "lan", "br0", "message", "wlan0 is wireless"), "LAN br0: wlan0 is wireless");
 	assert_error("Quota", json_pack("{ss si}", "lan", "br0", "limit", 16), "16");
-	assert_error("Failed", json_pack("{ss si ss sb}", "what", "step 3", "errno", EBUSY, "message", "ip link add br0", "rolled_back", 1), "put back");
-	assert_error("Failed", json_pack("{ss si ss sb}", "what", "step 3", "errno", EBUSY, "message", "", "rolled_back", 0), "step 3: Device or resource busy");
+	assert_error("Failed", json_pack("{ss si ss sb}", "what", "step 3", "errno", EBUSY, "message", "ip link add br0", "rolled_back", 1),
+		     "put back");
+	assert_error("Failed", json_pack("{ss si ss sb}", "what", "step 3", "errno", EBUSY, "message", "", "rolled_back", 0),
+		     "step 3: Device or resource busy");
 	assert_error("org.varlink.service.MethodNotFound", json_object(), "another version");
 	assert_error("Strange", json_object(), "Strange");
 	/* Whatever lies in an answer, nothing is read from where it is not. */
@@ -112,7 +118,8 @@ static void test_errors_say_the_remedy(void **state)
 
 static void test_lans_of_a_status(void **state)
 {
-	_cleanup_json_ json_t *status = json_pack("{s[{ss ss}{ss ss}]}", "lans", "name", "office", "bridge", "br0", "name", "lab", "bridge", "br01");
+	_cleanup_json_ json_t *status = json_pack("{s[{ss ss}{ss ss}]}", "lans",
+		"name", "office", "bridge", "br0", "name", "lab", "bridge", "br01");
 
 	(void)state;
 	assert_string_equal(lan_text(bridged_lan_of_bridge(status, "br0"), "name"), "office");
@@ -125,7 +132,8 @@ static void test_lans_of_a_status(void **state)
 
 static void test_steps_as_lines(void **state)
 {
-	_cleanup_json_ json_t *reply = json_pack("{s[{ss sb}{ss sb}]}", "steps", "text", "ip link add br0 type bridge", "done", 1, "text", "nft -f -", "done", 0);
+	_cleanup_json_ json_t *reply = json_pack("{s[{ss sb}{ss sb}]}", "steps",
+		"text", "ip link add br0 type bridge", "done", 1, "text", "nft -f -", "done", 0);
 	char *text = NULL;
 	size_t size = 0;
 	FILE *f = open_memstream(&text, &size);
