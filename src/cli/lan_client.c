@@ -40,8 +40,8 @@ static int connect_system(const char *lan)
 	if (fabric_of(lan, &fabric) < 0 || fabric == FABRIC_USER)
 		return -ENOENT;
 	if (fd == -EACCES)
-		log_error("bridge LAN %s is not open to you; root lets you in: write your name behind \"Allow =\" in " BRIDGED_CONFIG "/%s.lan, "
-			  "then: sudo hospes reload %s", lan, lan, lan);
+		log_error("bridge LAN %s is not open to you; root lets you in: write your name behind \"Allow =\" in "
+			  BRIDGED_CONFIG "/%s.lan, then: sudo hospes reload %s", lan, lan, lan);
 	else
 		log_error("cannot connect to LAN %s at %s: %s", lan, control, strerror(-fd));
 	return fd;
@@ -138,8 +138,8 @@ const char *lan_error_text(const char *name, const json_t *p, char *into, size_t
 	else if (!strcmp(name, "Failed"))
 		return text_failed(p, into, size);
 	else if (strstr(name, "PermissionDenied"))
-		snprintf(into, size, "this LAN is not open to you; it belongs to another user, or, if it is a bridge LAN, root lets you in by the "
-			 "key Allow of its file");
+		snprintf(into, size, "this LAN is not open to you; it belongs to another user, or, if it is a bridge LAN, root lets you in "
+			 "by the key Allow of its file");
 	else if (!strncmp(name, BRIDGED_INTERFACE, strlen(BRIDGED_INTERFACE)))
 		return bridged_error_text(name + strlen(BRIDGED_INTERFACE), p, into, size);
 	else if (strstr(name, "MethodNotFound") || strstr(name, "InterfaceNotFound") || strstr(name, "InvalidParameter"))
