@@ -15,7 +15,6 @@ struct apply {
 	/* For tests; may be NULL: called after each step was taken. Return: nonzero to stop there and then, as if killed. */
 	int (*after)(void *owner, const struct step *step, size_t number);
 	void *owner;
-	const char *nft;              /* the program; NULL: /usr/sbin/nft */
 };
 
 struct apply_result {

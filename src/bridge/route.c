@@ -175,7 +175,7 @@ void link_route_put(struct nlmsghdr *h, const struct link_route *r, unsigned int
 			mnl_attr_put(h, attr->nla_type, mnl_attr_get_payload_len(attr), mnl_attr_get_payload(attr));
 	if (several && !object)
 		put_nexthops(h, several, from, to);
-	else if (!several && !object && r->index)
+	else if (!several && !object && to)
 		mnl_attr_put_u32(h, RTA_OIF, to);
 	if (r->expires != LIFE_FOREVER)
 		mnl_attr_put_u32(h, RTA_EXPIRES, r->expires);

@@ -18,6 +18,7 @@ static const struct { const char *name; enum step_kind inverse; } kinds[] = {
 	[STEP_MTU] = { "mtu", STEP_MTU },
 	[STEP_UP] = { "up", STEP_UP },
 	[STEP_MASTER] = { "master", STEP_MASTER },
+	[STEP_ISOLATED] = { "isolated", STEP_ISOLATED },
 	[STEP_STP] = { "stp", STEP_STP },
 	[STEP_FORWARD_DELAY] = { "forward-delay", STEP_FORWARD_DELAY },
 	[STEP_HELLO] = { "hello", STEP_HELLO },
@@ -164,6 +165,7 @@ static bool is_whole(const struct step *s)
 	case STEP_MTU:
 	case STEP_UP:
 	case STEP_MASTER:
+	case STEP_ISOLATED:
 	case STEP_STP:
 	case STEP_FORWARD_DELAY:
 	case STEP_HELLO:

@@ -18,15 +18,16 @@ enum step_kind {
 	STEP_MTU,
 	STEP_UP,              /* "up", "down" */
 	STEP_MASTER,          /* a bridge's name, or "" */
+	STEP_ISOLATED,        /* as a port: "1", "0" */
 	STEP_STP,             /* "1", "0" */
 	STEP_FORWARD_DELAY,   /* hundredths of seconds */
 	STEP_HELLO,
 	STEP_MAX_AGE,
 	STEP_ADDRESS_ADD,     /* link, address */
 	STEP_ADDRESS_DEL,
-	STEP_ROUTE_ADD,       /* link, route; from: the link that the route's nexthops named before (raw is unchanged), or "" */
+	STEP_ROUTE_ADD,       /* link, route; key: the link that the route left by before (its raw message still says so), or "" */
 	STEP_ROUTE_DEL,
-	STEP_RULE_ADD,        /* link, rule; from likewise */
+	STEP_RULE_ADD,        /* link, rule; key likewise */
 	STEP_RULE_DEL,
 	STEP_SYSCTL,          /* key, value, old */
 	STEP_NFT_ADD,         /* key: "inet hospes_br0"; text: the whole of it */

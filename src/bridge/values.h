@@ -28,7 +28,7 @@ static inline bool link_address_is_dynamic(const struct link_address *a) { retur
 int link_route_parse(struct link_route *r, const void *payload, size_t size);
 /**
  * link_route_put() - the payload of RTM_NEWROUTE or RTM_DELROUTE
- * @from, @to: a route with one output link leaves by @to; of several nexthops those by @from leave by @to. What only the kernel tells (cache, state flags) is left out.
+ * @from, @to: a route with one output link leaves by @to (0: by none, as blackholes do); of several nexthops those by @from leave by @to. What only the kernel tells (cache, state flags) is left out.
  */
 void link_route_put(struct nlmsghdr *h, const struct link_route *r, unsigned int from, unsigned int to);
 /** link_route_uses() - does it leave by this link, among others? */
