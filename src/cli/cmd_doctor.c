@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "base/log.h"
 #include "cli/args.h"
@@ -95,7 +96,8 @@ static void try_kvm(struct facts *f)
 	struct qemu_program qemu;
 	enum accel accel;
 
-	if (!kvm || !kvm->opens)
+	/* With HOSPES_ACCEL, somebody has decided already. */
+	if (!kvm || !kvm->opens || getenv("HOSPES_ACCEL"))
 		return;
 	if (qemu_find(&qemu) < 0 || kvm_choose(&qemu, &accel) < 0) {
 		facts_gap(f, "whether KVM works", "it takes a QEMU to try it");

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define CENTISECONDS 100
+#define SHORTEST_DELAY 200   /* BR_MIN_FORWARD_DELAY */
 
 void check_no_bridge(const struct facts *f, struct findings *out)
 {
@@ -60,6 +61,12 @@ void check_link_down(const struct facts *f, struct findings *out)
 	}
 }
 
+/* A container's veth is no way out, and neither is a tap. */
+static bool leads_out(const struct facts *f, const struct link *l)
+{
+	return l == facts_uplink(f) || (!l->tap.tap && strcmp(l->kind, "veth"));
+}
+
 void check_stp(const struct facts *f, struct findings *out)
 {
 	const struct link *bridge = facts_bridge(f), *silent = NULL;
@@ -73,10 +80,13 @@ void check_stp(const struct facts *f, struct findings *out)
 
 		if (!facts_is_port(f, l))
 			continue;
-		outer += !l->tap.tap;
+		outer += leads_out(f, l);
 		if (l->up && l->lower_up && (l->port.state == BR_STATE_LISTENING || l->port.state == BR_STATE_LEARNING))
 			silent = l;
 	}
+	/* Where loops are possible, the kernel's shortest delay is as good as it gets. */
+	if (outer > 1 && bridge->bridge.forward_delay <= SHORTEST_DELAY)
+		return;
 	seconds = 2.0 * bridge->bridge.forward_delay / CENTISECONDS;
 	findings_add(out, (struct finding){
 		.severity = silent ? SEVERITY_ERROR : SEVERITY_WARNING,
@@ -84,7 +94,7 @@ void check_stp(const struct facts *f, struct findings *out)
 			say(out, "a guest hears nothing in its first %.0f s, and its DHCP may give up", seconds),
 		.cause = say(out, "the bridge %s runs STP with a forward delay of %.0f s", bridge->name, seconds / 2),
 		.where = say(out, "ip -d link show %s: stp_state 1, forward_delay %u", findings_quote(out, bridge->name), bridge->bridge.forward_delay),
-		.remedy = outer > 1 ? say(out, "%sip link set dev %s type bridge forward_delay 200", check_sudo(f), findings_quote(out, bridge->name)) :
+		.remedy = outer > 1 ? say(out, "%sip link set dev %s type bridge forward_delay %d", check_sudo(f), findings_quote(out, bridge->name), SHORTEST_DELAY) :
 			say(out, "%sip link set dev %s type bridge stp_state 0", check_sudo(f), findings_quote(out, bridge->name)),
 		.advice = outer > 1 ? "the bridge has several ports that lead out: without STP, two of them could make a loop" :
 			"with one way out there can be no loop",

@@ -65,7 +65,7 @@ static const char *make_remedy(const struct facts *f, struct findings *out, cons
 			   sudo, tool, findings_quote(out, chain), link, sudo, tool, findings_quote(out, chain), link);
 	words = say(out, "insert rule %s %s %s", v->family, v->table, chain);
 	if (way->packet.bridge)
-		words = say(out, "%s meta ibrname \"%s\" accept", words, bridge);
+		words = say(out, "%s iifname \"%s\" accept; %s oifname \"%s\" accept", words, way->packet.in, words, way->packet.in);
 	else if (bridged)
 		words = say(out, "%s iifname \"%s\" oifname \"%s\" accept", words, bridge, bridge);
 	else
@@ -122,24 +122,21 @@ static void judge_ip(const struct facts *f, struct findings *out, const struct l
 /* A bridge's own chains see ports: from a guest's to the uplink's, or to another guest's. */
 static void judge_ports(const struct facts *f, struct findings *out, const struct link *bridge)
 {
-	const struct link *uplink = facts_uplink(f), *port = NULL, *other = uplink;
+	const struct link *uplink = facts_uplink(f), *last = uplink;
 
 	for (size_t i = 0; i < f->net->link_count; i++) {
-		const struct link *l = &f->net->links[i];
+		const struct link *port = &f->net->links[i];
 
-		if (!facts_is_port(f, l) || l == uplink)
+		if (!facts_is_port(f, port) || port == uplink)
 			continue;
-		if (port && !other)
-			other = l;
-		if (!port)
-			port = l;
+		if (last)
+			judge_way(f, out, &(struct way){
+				.what = say(out, "from %s to %s in %s", port->name, last->name, bridge->name),
+				.packet = { .family = "bridge", .in = port->name, .out = last->name, .bridge = bridge->name, .state = "new" },
+			});
+		if (!uplink)
+			last = port;
 	}
-	if (!port || !other)
-		return;
-	judge_way(f, out, &(struct way){
-		.what = say(out, "from %s to %s in %s", port->name, other->name, bridge->name),
-		.packet = { .family = "bridge", .in = port->name, .out = other->name, .bridge = bridge->name, .state = "new" },
-	});
 }
 
 void check_forward_drop(const struct facts *f, struct findings *out)
