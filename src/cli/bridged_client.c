@@ -142,6 +142,19 @@ int bridged_attach(int fd, const char *lan, const char *name, const char *mac, j
 	return tap;
 }
 
+int bridged_attach_free(int fd, const char *lan, const char *mac)
+{
+	_cleanup_json_ json_t *answer = NULL;
+	char error[VARLINK_ERROR_SIZE], text[1024];
+	int tap = -1, r = request(fd, "Attach", json_pack("{s:s, s:s, s:b}", "lan", lan, "mac", mac, "vnet", 1), &tap, &answer, error);
+
+	if (r == VARLINK_ERROR && !strcmp(error, "Busy"))
+		return -EBUSY;
+	if (r == VARLINK_ERROR)
+		log_error("%s", bridged_error_text(error, answer, text, sizeof(text)));
+	return r == VARLINK_ERROR ? -EREMOTEIO : r < 0 ? r : tap < 0 ? -EPROTO : tap;
+}
+
 static const json_t *find_lan(const json_t *status, const char *key, const char *value)
 {
 	json_t *lan;

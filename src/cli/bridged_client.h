@@ -49,10 +49,13 @@ const char *bridged_error_text(const char *name, const json_t *parameters, char 
  * @fd:   from bridged_connect()
  * @name: the guest's; NULL: the service finds one
  * @mac:  the guest's; NULL: the one that belongs to the name
- * @reply: tap, mac, name, made
+ * @reply: tap, mac, name, made; NULL: not wanted
  * Return: the tap's descriptor, or negative errno after a message.
  */
 int bridged_attach(int fd, const char *lan, const char *name, const char *mac, json_t **reply);
+
+/** bridged_attach_free() - the same by MAC alone. Return: -EBUSY, with no message, if that guest is attached already, or its MAC in use. */
+int bridged_attach_free(int fd, const char *lan, const char *mac);
 
 /** bridged_lan() - a LAN's entry in the answer of Status, borrowed. Return: NULL if it is not there. */
 const json_t *bridged_lan(const json_t *status, const char *lan);

@@ -21,6 +21,9 @@
 #include "cli/dial.h"
 #include "cli/fabric.h"
 #include "cli/qemu.h"
+#include "cli/qemu_line.h"
+
+#define VALUE_LONG 5000
 
 static const struct qemu_program qemu_7_2 = { .path = "qemu", .major = 7, .minor = 2 };
 
@@ -170,6 +173,58 @@ static void test_no_more_addresses_than_fit(void **state)
 	assert_int_equal(dial_addresses(guest, address), DIAL_MAX);
 }
 
+/* The MACs of a line, joined by blanks. */
+static void assert_macs(const char *bridge, const char *line, size_t size, const char *expected)
+{
+	struct mac mac[QEMU_LINE_MACS];
+	size_t count = qemu_line_macs(line, size, bridge, mac);
+	char text[512] = "", one[MAC_TEXT_SIZE];
+
+	for (size_t i = 0; i < count; i++) {
+		strcat(text, i ? " " : "");
+		strcat(text, mac_format(mac[i], one));
+	}
+	assert_string_equal(text, expected);
+}
+
+#define MACS(bridge, line, expected) assert_macs(bridge, line, sizeof(line), expected)
+
+static void test_macs_of_a_qemu_line(void **state)
+{
+	(void)state;
+	MACS("br0", "qemu\0-netdev\0bridge,id=n,br=br0,helper=/a,,b/hospes-tap\0-device\0virtio-net-pci,netdev=n,mac=52:54:00:00:00:01",
+	     "52:54:00:00:00:01");
+	MACS("br0", "qemu\0-device\0e1000,mac=52:54:00:00:00:02,netdev=n\0--netdev\0type=bridge,id=n", "52:54:00:00:00:02");
+	MACS("br1", "qemu\0-netdev\0bridge,id=n\0-device\0e1000,netdev=n", "");
+	MACS("br0", "qemu\0-netdev\0bridge,id=n\0-device\0e1000,netdev=n", "52:54:00:12:34:56");
+	MACS("br0", "qemu\0-netdev\0tap,id=n,br=br0,helper=h x\0-device\0e1000,netdev=n,mac=52:54:00:00:00:03", "52:54:00:00:00:03");
+	/* A tap by name asks nobody, nor does the card on another network; but both are cards. */
+	MACS("br0", "qemu\0-netdev\0tap,id=t,ifname=tap0\0-device\0e1000,netdev=t\0-netdev\0user,id=u\0-device\0e1000,netdev=u\0"
+	     "-netdev\0bridge,id=n\0-device\0e1000,netdev=n", "52:54:00:12:34:58");
+	MACS("lab", "qemu\0-nic\0bridge,br=lab,mac=52:54:00:00:00:04,model=virtio\0-nic\0user\0-nic\0bridge,br=lab",
+	     "52:54:00:00:00:04 52:54:00:12:34:57");
+	MACS("br0", "qemu\0-net\0nic,macaddr=52:54:00:00:00:05\0-net\0bridge,br=br0", "52:54:00:00:00:05");
+	MACS("br0", "qemu\0-netdev\0{\"type\":\"bridge\",\"id\":\"n\",\"br\":\"br0\"}\0-device\0"
+	     "{\"driver\":\"virtio-net-pci\",\"netdev\":\"n\",\"mac\":\"52:54:00:00:00:06\"}", "52:54:00:00:00:06");
+}
+
+/* Whatever somebody runs the helper from. */
+static void test_lines_that_are_none(void **state)
+{
+	static const char cut[] = { 'q', 0, '-', 'n', 'i', 'c', 0, 'b', 'r', 'i', 'd', 'g', 'e' };
+	char flood[VALUE_LONG] = "q";
+
+	(void)state;
+	assert_macs("br0", "", 0, "");
+	assert_macs("br0", cut, sizeof(cut), "");
+	MACS("br0", "sh\0-c\0hospes-tap", "");
+	MACS("br0", "qemu\0-device\0,,,=,netdev=,mac=\0-netdev\0,id=\0-nic\0\0-device\0{\0-netdev\0{]", "");
+	memset(flood + 2, 'x', sizeof(flood) - 3);
+	memcpy(flood + 2, "-nic\0bridge,br=", 15);
+	flood[sizeof(flood) - 1] = 0;
+	assert_macs("br0", flood, sizeof(flood), "");
+}
+
 /* A listening socket of ours on loopback. Return: its port. */
 static uint16_t serve(int *fd)
 {
@@ -252,6 +307,8 @@ int main(void)
 		cmocka_unit_test(test_steps_as_lines),
 		cmocka_unit_test(test_order_of_addresses),
 		cmocka_unit_test(test_no_more_addresses_than_fit),
+		cmocka_unit_test(test_macs_of_a_qemu_line),
+		cmocka_unit_test(test_lines_that_are_none),
 		cmocka_unit_test(test_dial),
 		cmocka_unit_test(test_fabric_of_own_files),
 	};
