@@ -17,6 +17,7 @@
 #define READY_STEP_MS   20
 #define SYSTEMD_TIMEOUT 30000   /* milliseconds */
 #define NO_SUCH_UNIT    5       /* systemctl(1), exit status */
+#define LOG_PATH        BRIDGED_FOLDER "/bridged.log"
 
 static bool same_namespace(const char *kind)
 {
@@ -54,7 +55,33 @@ static int start_by_systemd(void)
 	return r < 0 ? r : -ESRCH;
 }
 
-static void become_bridged(const char *program)
+/*
+ * Without systemd its messages go into a file, for whoever reads our own output waits for the end of that. Return: a descriptor, or negative
+ * errno.
+ */
+static int open_log(void)
+{
+	int fd;
+
+	if (mkdir(BRIDGED_FOLDER, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	fd = open(LOG_PATH, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
+/* What it has said since @from. */
+static void show_log(int log, off_t from)
+{
+	char text[4096];
+	ssize_t n;
+
+	while ((n = pread(log, text, sizeof(text), from)) > 0) {
+		fwrite(text, 1, (size_t)n, stderr);
+		from += n;
+	}
+}
+
+static void become_bridged(const char *program, int log)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;
@@ -66,7 +93,7 @@ static void become_bridged(const char *program)
 		dup2(null, STDIN_FILENO);
 		dup2(null, STDOUT_FILENO);
 	}
-	/* Whoever reads our output waits for its end, and must not wait for the service's. */
+	dup2(log, STDERR_FILENO);
 	close_range(3, ~0u, 0);
 	execlp(program, PROGRAM, (char *)NULL);
 	log_error("cannot start %s: %s; install it beside hospes or in ../libexec/hospes", program, strerror(errno));
@@ -110,16 +137,17 @@ static int wait_ready(pid_t pid)
 	}
 }
 
-int bridged_start(void)
+static int spawn(const char *program)
 {
-	_cleanup_(freep) char *program = paths_own_program(PROGRAM);
-	int r = systemd_serves_us() ? start_by_systemd() : 0;
+	_cleanup_fd_ int log = open_log();
+	off_t from = log < 0 ? 0 : lseek(log, 0, SEEK_END);
 	pid_t pid;
+	int r;
 
-	if (r < 0 || !program)
-		return r < 0 ? r : -ENOMEM;
-	if (r > 0)
-		return wait_ready(0);
+	if (log < 0) {
+		log_error("cannot start " PROGRAM ": cannot write %s: %s", LOG_PATH, strerror(-log));
+		return log;
+	}
 	fflush(NULL);
 	pid = fork();
 	if (pid < 0) {
@@ -128,6 +156,19 @@ int bridged_start(void)
 		return r;
 	}
 	if (!pid)
-		become_bridged(program);
-	return wait_ready(pid);
+		become_bridged(program, log);
+	r = wait_ready(pid);
+	if (r < 0)
+		show_log(log, from);
+	return r;
+}
+
+int bridged_start(void)
+{
+	_cleanup_(freep) char *program = paths_own_program(PROGRAM);
+	int r = systemd_serves_us() ? start_by_systemd() : 0;
+
+	if (r < 0 || !program)
+		return r < 0 ? r : -ENOMEM;
+	return r > 0 ? wait_ready(0) : spawn(program);
 }
