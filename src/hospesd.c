@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "engine/engine.h"
 #include "engine/routes.h"
+#include "lan/machine_id.h"
 #include "lan/paths.h"
 
 #define EXIT_WRONG   2   /* the command line or the configuration */
@@ -38,7 +39,7 @@ struct setup {
 	struct lan_plan plan;
 	struct fault fault;
 	char *config_path, *runtime, *state, *resolv_conf;
-	char machine_id[128];
+	char machine_id[MACHINE_ID_SIZE];
 };
 
 /* --- command line --- */
@@ -128,27 +129,6 @@ static char *absolute(const char *path)
 	return *path == '/' ? strdup(path) : here ? paths_join(here, path) : NULL;
 }
 
-static void read_machine_id(char *into, size_t size)
-{
-	static const char *const files[] = { "/etc/machine-id", "/var/lib/dbus/machine-id" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		_cleanup_fd_ int fd = open(files[i], O_RDONLY | O_CLOEXEC);
-		ssize_t n = fd < 0 ? -1 : read(fd, into, size - 1);
-
-		if (n <= 0)
-			continue;
-		into[n] = 0;
-		into[strcspn(into, "\n")] = 0;
-		if (*into)
-			return;
-	}
-	/* A machine with none still gets the same addresses each time. */
-	if (gethostname(into, size - 1) < 0)
-		*into = 0;
-	into[size - 1] = 0;
-}
-
 static int setup_paths(struct setup *s, const struct options *o)
 {
 	s->runtime = o->runtime ? absolute(o->runtime) : paths_runtime(o->lan);
@@ -205,7 +185,7 @@ static int setup_init(struct setup *s, const struct options *o)
 		log_error("%s: Fabric = bridge is not hospesd's to carry; it carries user LANs", s->config_path);
 		return -EINVAL;
 	}
-	read_machine_id(s->machine_id, sizeof(s->machine_id));
+	machine_id_read(s->machine_id);
 	return setup_plan(s);
 }
 

@@ -409,18 +409,51 @@ int lan_up_new(struct lan_up **out, const struct lan_up_params *params, struct l
 	return 0;
 }
 
-void lan_up_remove(struct lan_up *l)
+static void remove_files(const char *runtime)
 {
-	_cleanup_(freep) char *path = paths_join(l->p.runtime, "taps"), *text = rules_remove_text(l->table);
+	_cleanup_(freep) char *path = paths_join(runtime, "taps");
+
+	if (path && unlink(path) < 0 && errno != ENOENT)
+		log_warning("cannot remove %s: %s", path, strerror(errno));
+}
+
+static void remove_rules(const char *lan, const char *table)
+{
+	_cleanup_(freep) char *text = rules_remove_text(table);
 	char error[512];
 
+	if (text && ruleset_load(text, error, sizeof(error)) < 0)
+		log_warning("LAN %s: its rules cannot be removed: %s", lan, error);
+}
+
+void lan_up_remove(struct lan_up *l)
+{
 	lan_tap_delete_all(l);
 	l->services = services_free(l->services, true);
 	timer_set(&l->refresh, USEC_NEVER);
-	if (text && ruleset_load(text, error, sizeof(error)) < 0)
-		log_warning("LAN %s: its rules cannot be removed: %s", l->plan.name, error);
-	if (path && unlink(path) < 0 && errno != ENOENT)
-		log_warning("cannot remove %s: %s", path, strerror(errno));
+	remove_rules(l->plan.name, l->table);
+	remove_files(l->p.runtime);
+}
+
+void lan_up_sweep(struct mnl_socket *route, const char *name, const char *runtime)
+{
+	_cleanup_(snapshot_freep) struct snapshot *now = NULL;
+	struct lan_config config = { 0 };
+	char alias[64], table[NFT_TABLE_SIZE];
+
+	snprintf(alias, sizeof(alias), OURS_ALIAS " %s", name);
+	snprintf(config.name, sizeof(config.name), "%s", name);
+	if (snapshot_read(&now) < 0)
+		return;
+	for (size_t i = 0; i < now->link_count; i++) {
+		const struct link *k = &now->links[i];
+
+		if (!strcmp(k->alias, alias) && !strcmp(k->kind, "tun") && !k->tap.persist && !strncmp(k->name, TAPLINK_PREFIX, strlen(TAPLINK_PREFIX)))
+			taplink_delete(route, k->index);
+	}
+	remove_rules(name, bridge_nft_table(&config, table));
+	remove_files(runtime);
+	rmdir(runtime); /* unless something else is in it */
 }
 
 struct lan_up *lan_up_free(struct lan_up *l)
@@ -428,14 +461,14 @@ struct lan_up *lan_up_free(struct lan_up *l)
 	if (!l)
 		return NULL;
 	timer_set(&l->refresh, USEC_NEVER);
-	l->control = varlink_server_free(l->control);
+	l->control = l->control ? varlink_server_free(l->control) : NULL;
 	l->services = services_free(l->services, false);
 	list_for_each(n, &l->taps)
 		free(list_entry(n, struct lan_tap, node));
 	l->registry = l->registry ? registry_free(l->registry) : NULL;
 	lease_store_fini(&l->leases);
 	l->guests = l->guests ? guests_free(l->guests) : NULL;
-	l->runtime = runtime_free(l->runtime);
+	l->runtime = l->runtime ? runtime_free(l->runtime) : NULL;
 	lan_config_free(l->config);
 	free(l->rules);
 	free(l);

@@ -84,6 +84,8 @@ int lan_up_new(struct lan_up **out, const struct lan_up_params *params, struct l
 struct lan_up *lan_up_free(struct lan_up *l);
 /** lan_up_remove() - take away what was made beyond the plan: taps of attachments, tables of rules. Then lan_up_free(). */
 void lan_up_remove(struct lan_up *l);
+/** lan_up_sweep() - the same without knowing more of the LAN than its name: after a crash */
+void lan_up_sweep(struct mnl_socket *route, const char *name, const char *runtime);
 /** lan_up_configure() - another configuration of the same LAN, which is owned from now on. Return: 0 or negative errno with @error. */
 int lan_up_configure(struct lan_up *l, struct lan_config *config, const struct snapshot *now, char *error, size_t error_size);
 

@@ -34,16 +34,19 @@
 
 /* --- privileges --- */
 
-static int drop_capabilities(void)
+static int drop_capabilities(uint64_t keep)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
+	struct __user_cap_data_struct kept[_LINUX_CAPABILITY_U32S_3] = { { 0 } };
 
 	/* The bounding set first, since that takes a capability; an ordinary user has none of it, and no use for it. */
 	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+		if (!(keep >> cap & 1))
+			prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	return syscall(SYS_capset, &header, none) < 0 ? -errno : 0;
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		kept[i].effective = kept[i].permitted = (uint32_t)(keep >> (32 * i));
+	return syscall(SYS_capset, &header, kept) < 0 ? -errno : 0;
 }
 
 /* --- files --- */
@@ -64,11 +67,13 @@ static const struct { unsigned int right; uint64_t access; } landlock_rights[] =
 	{ SANDBOX_BIND, LANDLOCK_ACCESS_FS_MAKE_SOCK },
 	{ SANDBOX_UNBIND, LANDLOCK_ACCESS_FS_REMOVE_FILE },
 	{ SANDBOX_RMDIR, LANDLOCK_ACCESS_FS_REMOVE_DIR },
+	{ SANDBOX_EXECUTE, LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE },
+	{ SANDBOX_DEVICE, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE },
 };
 
 static int landlock_allow(int ruleset, const struct sandbox_folder *f)
 {
-	_cleanup_fd_ int fd = open(f->path, O_PATH | O_CLOEXEC | O_DIRECTORY);
+	_cleanup_fd_ int fd = open(f->path, O_PATH | O_CLOEXEC);
 	struct landlock_path_beneath_attr rule = { .parent_fd = fd };
 
 	if (fd < 0)
@@ -101,12 +106,7 @@ static int restrict_files(const struct sandbox_folder *folders, size_t count)
 
 /* --- system calls --- */
 
-struct call_group {
-	const char *why;
-	int calls[32]; /* up to the first 0; the number 0 itself (read on some machines) stands first where it is meant */
-};
-
-static const struct call_group allowed[] = {
+static const struct sandbox_calls allowed[] = {
 	{ "descriptors: every room", { SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(close), SCMP_SYS(dup),
 		SCMP_SYS(dup3),
 		SCMP_SYS(fcntl), SCMP_SYS(lseek), SCMP_SYS(fstat), SCMP_SYS(pipe2) } },
@@ -142,8 +142,11 @@ static const struct call_group allowed[] = {
 		SCMP_SYS(exit_group) } },
 };
 
-static const struct call_group deadly[] = {
+static const struct sandbox_calls deadly_programs[] = {
 	{ "starting programs", { SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(fork), SCMP_SYS(vfork) } },
+};
+
+static const struct sandbox_calls deadly[] = {
 	{ "other processes", { SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(pidfd_getfd),
 		SCMP_SYS(kcmp) } },
 	{ "other rights", { SCMP_SYS(setuid), SCMP_SYS(setgid), SCMP_SYS(setreuid), SCMP_SYS(setregid), SCMP_SYS(setresuid),
@@ -156,14 +159,7 @@ static const struct call_group deadly[] = {
 		SCMP_SYS(finit_module), SCMP_SYS(delete_module), SCMP_SYS(kexec_load), SCMP_SYS(kexec_file_load), SCMP_SYS(reboot) } },
 };
 
-/* A call with one argument that must have one of few values. */
-struct call_argument {
-	int call;
-	unsigned int argument;
-	uint64_t value;
-};
-
-static const struct call_argument allowed_with[] = {
+static const struct sandbox_argument allowed_with[] = {
 	/* No packet sockets, and nothing exotic. Netlink: routes of the host (gateway/host.h) */
 	{ SCMP_SYS(socket), 0, AF_UNIX }, { SCMP_SYS(socket), 0, AF_INET }, { SCMP_SYS(socket), 0, AF_INET6 }, { SCMP_SYS(socket), 0,
 		AF_NETLINK },
@@ -177,7 +173,7 @@ static const struct call_argument allowed_with[] = {
 	{ SCMP_SYS(kill), 1, 0 },
 };
 
-static int add_groups(scmp_filter_ctx filter, uint32_t action, const struct call_group *groups, size_t count)
+static int add_groups(scmp_filter_ctx filter, uint32_t action, const struct sandbox_calls *groups, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		const int *calls = groups[i].calls;
@@ -193,10 +189,10 @@ static int add_groups(scmp_filter_ctx filter, uint32_t action, const struct call
 	return 0;
 }
 
-static int add_arguments(scmp_filter_ctx filter)
+static int add_arguments(scmp_filter_ctx filter, const struct sandbox_argument *arguments, size_t count)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(allowed_with); i++) {
-		const struct call_argument *a = &allowed_with[i];
+	for (size_t i = 0; i < count; i++) {
+		const struct sandbox_argument *a = &arguments[i];
 		/* The kernel looks at 32 bits of it, so nothing may hide above them. */
 		struct scmp_arg_cmp equal = SCMP_CMP(a->argument, SCMP_CMP_MASKED_EQ, UINT32_MAX, a->value);
 		int r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, a->call, 1, &equal);
@@ -207,7 +203,7 @@ static int add_arguments(scmp_filter_ctx filter)
 	return 0;
 }
 
-static int restrict_calls(void)
+static int restrict_calls(const struct sandbox_more *more)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	int r;
@@ -221,8 +217,14 @@ static int restrict_calls(void)
 		r = add_groups(filter, SCMP_ACT_ALLOW, allowed, ARRAY_SIZE(allowed));
 	if (!r)
 		r = add_groups(filter, SCMP_ACT_KILL_PROCESS, deadly, ARRAY_SIZE(deadly));
+	if (!r && !(more && more->programs))
+		r = add_groups(filter, SCMP_ACT_KILL_PROCESS, deadly_programs, ARRAY_SIZE(deadly_programs));
 	if (!r)
-		r = add_arguments(filter);
+		r = add_arguments(filter, allowed_with, ARRAY_SIZE(allowed_with));
+	if (!r && more)
+		r = add_groups(filter, SCMP_ACT_ALLOW, more->calls, more->call_count);
+	if (!r && more)
+		r = add_arguments(filter, more->arguments, more->argument_count);
 	if (!r)
 		r = seccomp_load(filter);
 	seccomp_release(filter);
@@ -239,8 +241,13 @@ static int failed(const char *what, int error)
 
 int sandbox_enter(const struct sandbox_folder *folders, size_t count)
 {
+	return sandbox_enter_with(folders, count, NULL);
+}
+
+int sandbox_enter_with(const struct sandbox_folder *folders, size_t count, const struct sandbox_more *more)
+{
 	const char *wanted = getenv("HOSPES_SANDBOX");
-	int r = drop_capabilities();
+	int r = drop_capabilities(more ? more->capabilities : 0);
 
 	if (r < 0)
 		return failed("drop capabilities", r);
@@ -255,6 +262,6 @@ int sandbox_enter(const struct sandbox_folder *folders, size_t count)
 		return failed("fence off files (Landlock)", r);
 	if (SANITIZED)
 		return 0;
-	r = restrict_calls();
+	r = restrict_calls(more);
 	return r < 0 ? failed("fence off system calls (seccomp)", r) : 0;
 }

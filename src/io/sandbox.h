@@ -11,7 +11,9 @@
  * out, and let everything be read, by themselves.
  */
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum sandbox_right {
 	SANDBOX_READ = 1,      /* read files and folders */
@@ -19,11 +21,33 @@ enum sandbox_right {
 	SANDBOX_BIND = 4,      /* make sockets */
 	SANDBOX_UNBIND = 8,    /* remove files: sockets */
 	SANDBOX_RMDIR = 16,    /* remove folders that are empty */
+	SANDBOX_EXECUTE = 32,  /* of a file: read it, and start it as a program */
+	SANDBOX_DEVICE = 64,   /* of a file or folder: read and write what is there, and make nothing */
 };
 
 struct sandbox_folder {
-	const char *path;      /* one that is missing is left out */
+	const char *path;      /* one that is missing is left out; a file has only the last two rights */
 	unsigned int rights;   /* enum sandbox_right */
+};
+
+struct sandbox_calls {
+	const char *why;
+	int calls[32];         /* SCMP_SYS(); up to the first 0; the number 0 itself (read on some machines) stands first where it is meant */
+};
+
+/* A call with one argument that must have one of few values. */
+struct sandbox_argument {
+	int call;
+	unsigned int argument;
+	uint64_t value;
+};
+
+/* What a service may that a LAN's daemon may not, each with its reason. */
+struct sandbox_more {
+	uint64_t capabilities; /* kept: a bit each */
+	bool programs;         /* it may start programs, as far as SANDBOX_EXECUTE goes */
+	const struct sandbox_calls *calls; size_t call_count;
+	const struct sandbox_argument *arguments; size_t argument_count;
 };
 
 /**
@@ -32,3 +56,5 @@ struct sandbox_folder {
  * Return: 0, or negative errno (after a message); a kernel without Landlock is no error.
  */
 int sandbox_enter(const struct sandbox_folder *folders, size_t count);
+/** sandbox_enter_with() - the same with more; NULL: nothing more */
+int sandbox_enter_with(const struct sandbox_folder *folders, size_t count, const struct sandbox_more *more);
