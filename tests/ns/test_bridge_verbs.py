@@ -27,6 +27,7 @@ class Verbs(Bridged):
 
     def start(self, environment=None, arguments=()):
         self.process = None
+        self.log_path.touch()
 
     def pids(self):
         """Of the services in the host's namespace."""
