@@ -18,6 +18,7 @@ static const struct sandbox_calls calls[] = {
 	{ "end nft if it hangs; nobody else's processes can be reached without CAP_KILL but root's own", { SCMP_SYS(kill), SCMP_SYS(tgkill) } },
 	{ "how a program begins", { SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address), SCMP_SYS(pread64), SCMP_SYS(sysinfo), SCMP_SYS(getppid), SCMP_SYS(getrusage),
 		SCMP_SYS(sched_getaffinity), SCMP_SYS(times) } },
+	{ "nft waits for the kernel so", { SCMP_SYS(pselect6) } },
 	{ "the journal and the sockets' folders", { SCMP_SYS(pwrite64), SCMP_SYS(chmod), SCMP_SYS(fchmodat), SCMP_SYS(truncate), SCMP_SYS(sync_file_range) } },
 	{ "names of users and groups (NSS)", { SCMP_SYS(getgroups), SCMP_SYS(fadvise64) } },
 };
