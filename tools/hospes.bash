@@ -18,7 +18,7 @@ _hospes_guests() {
 }
 
 _hospes() {
-	local verbs="run stop up try down restart reload ls ssh connect exec forward ssh-config qemu-args help"
+	local verbs="run stop up try down restart reload ls ssh connect exec forward ssh-config qemu-args doctor help"
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb= lan= i words=
 	COMPREPLY=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
@@ -40,6 +40,10 @@ _hospes() {
 	down | restart) words="$(_hospes_lans) --keep-guests --dry-run --help" ;;
 	ls) words="$(_hospes_lans) --json --drops --watch --help" ;;
 	ssh | connect | stop) words=$(_hospes_guests "$lan") ;;
+	doctor)
+		words="$(_hospes_guests "$lan") --bridge --probe --json --help"
+		[[ $prev != -b && $prev != --bridge ]] || words=$(ip -br link show type bridge 2>/dev/null | sed 's/ .*//')
+		;;
 	ssh-config) words="--install --remove --help" ;;
 	qemu-args) words="--name --port --help" ;;
 	run)

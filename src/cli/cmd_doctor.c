@@ -70,7 +70,7 @@ static int choose(struct doctor *d, const struct args *args)
 	if (args->count > 1 || args->rest_count)
 		return cli_wrong("doctor", "one guest at a time"), -EINVAL;
 	if (d->bridge && (d->lan || args->count))
-		return cli_wrong("doctor", "a bridge that is no LAN of ours has no LAN and no guests by name: --bridge stands alone"), -EINVAL;
+		return cli_wrong("doctor", "a bridge by itself has no LAN and no guests by name: --bridge stands alone"), -EINVAL;
 	t->probe = d->probe;
 	if (d->bridge) {
 		if (!link_name_possible(d->bridge))

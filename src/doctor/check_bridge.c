@@ -70,6 +70,7 @@ static bool leads_out(const struct facts *f, const struct link *l)
 void check_stp(const struct facts *f, struct findings *out)
 {
 	const struct link *bridge = facts_bridge(f), *silent = NULL;
+	const char *name;
 	size_t outer = 0;
 	double seconds;
 
@@ -87,15 +88,16 @@ void check_stp(const struct facts *f, struct findings *out)
 	/* Where loops are possible, the kernel's shortest delay is as good as it gets. */
 	if (outer > 1 && bridge->bridge.forward_delay <= SHORTEST_DELAY)
 		return;
+	name = findings_quote(out, bridge->name);
 	seconds = 2.0 * bridge->bridge.forward_delay / CENTISECONDS;
 	findings_add(out, (struct finding){
 		.severity = silent ? SEVERITY_ERROR : SEVERITY_WARNING,
 		.symptom = silent ? say(out, "the port %s passes nothing yet, for up to %.0f s after it came up", silent->name, seconds) :
 			say(out, "a guest hears nothing in its first %.0f s, and its DHCP may give up", seconds),
 		.cause = say(out, "the bridge %s runs STP with a forward delay of %.0f s", bridge->name, seconds / 2),
-		.where = say(out, "ip -d link show %s: stp_state 1, forward_delay %u", findings_quote(out, bridge->name), bridge->bridge.forward_delay),
-		.remedy = outer > 1 ? say(out, "%sip link set dev %s type bridge forward_delay %d", check_sudo(f), findings_quote(out, bridge->name), SHORTEST_DELAY) :
-			say(out, "%sip link set dev %s type bridge stp_state 0", check_sudo(f), findings_quote(out, bridge->name)),
+		.where = say(out, "ip -d link show %s: stp_state 1, forward_delay %u", name, bridge->bridge.forward_delay),
+		.remedy = outer > 1 ? say(out, "%sip link set dev %s type bridge forward_delay %d", check_sudo(f), name, SHORTEST_DELAY) :
+			say(out, "%sip link set dev %s type bridge stp_state 0", check_sudo(f), name),
 		.advice = outer > 1 ? "the bridge has several ports that lead out: without STP, two of them could make a loop" :
 			"with one way out there can be no loop",
 	});
@@ -137,8 +139,8 @@ void check_port_address(const struct facts *f, struct findings *out)
 		findings_add(out, (struct finding){
 			.severity = SEVERITY_ERROR,
 			.symptom = say(out, "the host answers for %s by fits and starts, or not at all", addr_format(a->local, text)),
-			.cause = say(out, "the address is on %s, which is a port of the bridge %s: the host's addresses belong to the bridge", port->name,
-				     f->target.bridge),
+			.cause = say(out, "the address is on %s, a port of the bridge %s: the host's addresses belong to the bridge",
+				     port->name, f->target.bridge),
 			.where = say(out, "ip address show dev %s", findings_quote(out, port->name)),
 			.remedy = move_address(f, out, port, a),
 		});
@@ -180,7 +182,8 @@ void check_port_dhcp(const struct facts *f, struct findings *out)
 		findings_add(out, (struct finding){
 			.severity = SEVERITY_ERROR,
 			.symptom = say(out, "an address comes back to %s, or the lease of %s runs out", c->link, f->target.bridge),
-			.cause = say(out, "a DHCP client (%s) still runs on %s, which is a port of the bridge %s", c->command, c->link, f->target.bridge),
+			.cause = say(out, "a DHCP client (%s) still runs on %s, which is a port of the bridge %s", c->command, c->link,
+				     f->target.bridge),
 			.where = say(out, "/proc/%d/cmdline", c->pid),
 			.remedy = move_client(f, out, c),
 		});
@@ -198,7 +201,8 @@ void check_moving_mac(const struct facts *f, struct findings *out)
 	mac = mac_format(uplink ? uplink->mac : bridge->mac, text);
 	findings_add(out, (struct finding){
 		.severity = uplink ? SEVERITY_WARNING : SEVERITY_NOTE,
-		.symptom = say(out, "the MAC of %s changes when a guest comes or goes, and with it the host's DHCP lease and its neighbours' ARP", bridge->name),
+		.symptom = say(out, "the MAC of %s changes as guests come and go, and with it the host's lease and its neighbours' ARP",
+			       bridge->name),
 		.cause = "nobody has set it: a bridge takes the lowest MAC of its ports",
 		.where = say(out, "/sys/class/net/%s/addr_assign_type", bridge->name),
 		.remedy = say(out, "%sip link set dev %s address %s", check_sudo(f), findings_quote(out, bridge->name), mac),
@@ -225,14 +229,16 @@ void check_mtu(const struct facts *f, struct findings *out)
 		if (l->mtu == want || (l != bridge && !facts_is_port(f, l)))
 			continue;
 		who = say(out, "%s%s%s has %u", who ? who : "", who ? ", " : "", l->name, l->mtu);
-		line = say(out, "%s%s%sip link set dev %s mtu %u", line ? line : "", line ? " && " : "", check_sudo(f), findings_quote(out, l->name), want);
+		line = say(out, "%s%s%sip link set dev %s mtu %u", line ? line : "", line ? " && " : "", check_sudo(f),
+			   findings_quote(out, l->name), want);
 	}
 	if (!line)
 		return;
 	findings_add(out, (struct finding){
 		.severity = SEVERITY_WARNING,
 		.symptom = say(out, "large frames are lost on %s: connections hang once data flows", bridge->name),
-		.cause = say(out, "the MTU differs along the path: %s, %s %u", who, uplink ? say(out, "the uplink %s", uplink->name) : "others", want),
+		.cause = say(out, "the MTU differs along the path: %s, %s %u", who,
+			     uplink ? say(out, "the uplink %s", uplink->name) : "others", want),
 		.where = "ip link show (mtu)",
 		.remedy = line,
 	});

@@ -57,7 +57,8 @@ static const char *make_remedy(const struct facts *f, struct findings *out, cons
 	const char *words;
 
 	if (!strcmp(v->table, "firewalld") && f->firewall_cmd)
-		return say(out, "%sfirewall-cmd --permanent --zone=trusted --add-interface=%s && %sfirewall-cmd --reload", sudo, link, sudo);
+		return say(out, "%sfirewall-cmd --permanent --zone=trusted --add-interface=%s && %sfirewall-cmd --reload", sudo, link,
+			   sudo);
 	if (!strcmp(v->table, "filter") && tools && bridged)
 		return say(out, "%s%s -I %s -i %s -o %s -j ACCEPT", sudo, tool, findings_quote(out, chain), link, link);
 	if (!strcmp(v->table, "filter") && tools)
@@ -69,7 +70,8 @@ static const char *make_remedy(const struct facts *f, struct findings *out, cons
 	else if (bridged)
 		words = say(out, "%s iifname \"%s\" oifname \"%s\" accept", words, bridge, bridge);
 	else
-		words = say(out, "%s iifname \"%s\" accept; %s oifname \"%s\" ct state established,related accept", words, bridge, words, bridge);
+		words = say(out, "%s iifname \"%s\" accept; %s oifname \"%s\" ct state established,related accept", words, bridge, words,
+			    bridge);
 	return say(out, "%snft %s", sudo, findings_quote(out, words));
 }
 
@@ -132,7 +134,8 @@ static void judge_ports(const struct facts *f, struct findings *out, const struc
 		if (last)
 			judge_way(f, out, &(struct way){
 				.what = say(out, "from %s to %s in %s", port->name, last->name, bridge->name),
-				.packet = { .family = "bridge", .in = port->name, .out = last->name, .bridge = bridge->name, .state = "new" },
+				.packet = { .family = "bridge", .in = port->name, .out = last->name, .bridge = bridge->name,
+					    .state = "new" },
 			});
 		if (!uplink)
 			last = port;
@@ -163,7 +166,8 @@ void check_bridge_nf(const struct facts *f, struct findings *out)
 		return;
 	findings_add(out, (struct finding){
 		.severity = SEVERITY_NOTE,
-		.symptom = say(out, "what the bridge %s carries is shown to the host's IP firewall, and can be dropped or slowed there", bridge->name),
+		.symptom = say(out, "what the bridge %s carries is shown to the host's IP firewall, and can be dropped or slowed there",
+			       bridge->name),
 		.cause = "br_netfilter is on, and there are rules",
 		.where = "/proc/sys/net/bridge/bridge-nf-call-iptables, bridge-nf-call-ip6tables; nft list ruleset",
 		.remedy = say(out, "%ssysctl -w net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0", check_sudo(f)),

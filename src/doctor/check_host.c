@@ -33,7 +33,8 @@ static void cannot_open(const struct facts *f, struct findings *out, const struc
 void check_tun_device(const struct facts *f, struct findings *out)
 {
 	const struct device_fact *d = facts_device(f, "/dev/net/tun");
-	const char *symptom = check_is_user_lan(f) ? "hospes exec cannot put a program on the LAN" : "a QEMU of yours cannot take a tap by its name";
+	const char *symptom = check_is_user_lan(f) ? "hospes exec cannot put a program on the LAN" :
+		"a QEMU of yours cannot take a tap by its name";
 
 	if (!d || d->opens)
 		return;
@@ -68,7 +69,8 @@ void check_kvm(const struct facts *f, struct findings *out)
 	else if (f->kvm == KVM_BROKEN)
 		findings_add(out, (struct finding){
 			.severity = SEVERITY_NOTE, .symptom = symptom,
-			.cause = "/dev/kvm opens, but a guest does not really run there", .where = "a small guest of our own, tried on /dev/kvm",
+			.cause = "/dev/kvm opens, but a guest does not really run there",
+			.where = "a small guest of our own, tried on /dev/kvm",
 			.advice = "hospes runs guests without it; give your own QEMUs -accel tcg",
 		});
 }
@@ -138,7 +140,8 @@ void check_user_namespaces(const struct facts *f, struct findings *out)
 	if (!found && f->userns_error)
 		findings_add(out, (struct finding){
 			.severity = SEVERITY_WARNING, .symptom = symptom,
-			.cause = say(out, "making a user namespace fails: %s", strerror(-f->userns_error)), .where = "unshare(CLONE_NEWUSER), tried",
+			.cause = say(out, "making a user namespace fails: %s", strerror(-f->userns_error)),
+			.where = "unshare(CLONE_NEWUSER), tried",
 			.advice = "a container or a security module forbids it: ask whoever runs this machine",
 		});
 }

@@ -9,7 +9,8 @@
 #include "doctor/firewall.h"
 
 /* "sysctl -w net.ipv4.conf.br0.rp_filter=2"; with slashes where the link's name has a dot. */
-static const char *set_sysctl(const struct facts *f, struct findings *out, const char *family, const char *link, const char *name, int value)
+static const char *set_sysctl(const struct facts *f, struct findings *out, const char *family, const char *link, const char *name,
+			      int value)
 {
 	char dot = strchr(link, '.') ? '/' : '.';
 	const char *key = say(out, "net%c%s%cconf%c%s%c%s=%d", dot, family, dot, dot, link, dot, name, value);
@@ -40,38 +41,42 @@ static bool takes_away(const struct link_route *r, const struct link_address *a)
 		addr_in_prefix(r->to, a->local, bits);
 }
 
+/* The first route that takes a part of the bridge's IPv4 network elsewhere, or NULL */
+static const struct link_route *find_taken4(const struct facts *f, const struct link *bridge)
+{
+	for (size_t i = 0; i < f->net->address_count; i++) {
+		const struct link_address *a = &f->net->addresses[i];
+
+		for (size_t k = 0; a->index == bridge->index && addr_is4(a->local) && k < f->net->route_count; k++)
+			if (takes_away(&f->net->routes[k], a))
+				return &f->net->routes[k];
+	}
+	return NULL;
+}
+
 void check_rp_filter(const struct facts *f, struct findings *out)
 {
 	const struct link *bridge = facts_bridge(f);
+	const struct link_route *r = bridge ? find_taken4(f, bridge) : NULL;
+	const char *net;
 	long all, own;
 
-	if (!bridge)
+	if (!r)
 		return;
 	all = facts_sysctl(f, "net/ipv4/conf/all/rp_filter", 0);
 	own = facts_link_sysctl(f, "ipv4", bridge->name, "rp_filter", 0);
 	if (MAX(all, own) != 1)
 		return;
-	for (size_t i = 0; i < f->net->address_count; i++) {
-		const struct link_address *a = &f->net->addresses[i];
-
-		for (size_t k = 0; a->index == bridge->index && addr_is4(a->local) && k < f->net->route_count; k++) {
-			const struct link_route *r = &f->net->routes[k];
-
-			if (!takes_away(r, a))
-				continue;
-			findings_add(out, (struct finding){
-				.severity = SEVERITY_ERROR,
-				.symptom = say(out, "the host throws away what guests in %s send it by %s", net_text(out, r->to, r->bits), bridge->name),
-				.cause = say(out, "the way back to them is %s, and rp_filter is strict: the larger of all (%ld) and %s (%ld) counts",
-					     link_name(f, r->index), all, bridge->name, own),
-				.where = say(out, "/proc/sys/net/ipv4/conf/{all,%s}/rp_filter; ip route show %s", bridge->name,
-					     net_text(out, r->to, r->bits)),
-				.remedy = set_sysctl(f, out, "ipv4", bridge->name, "rp_filter", 2),
-				.advice = "answers still leave by the other link; see also \"overlap\"",
-			});
-			return;
-		}
-	}
+	net = net_text(out, r->to, r->bits);
+	findings_add(out, (struct finding){
+		.severity = SEVERITY_ERROR,
+		.symptom = say(out, "the host throws away what guests in %s send it by %s", net, bridge->name),
+		.cause = say(out, "the way back to them is %s, and rp_filter is strict: the larger of all (%ld) and %s (%ld) counts",
+			     link_name(f, r->index), all, bridge->name, own),
+		.where = say(out, "/proc/sys/net/ipv4/conf/{all,%s}/rp_filter; ip route show %s", bridge->name, net),
+		.remedy = set_sysctl(f, out, "ipv4", bridge->name, "rp_filter", 2),
+		.advice = "answers still leave by the other link; see also \"overlap\"",
+	});
 }
 
 static bool has_address(const struct facts *f, const struct link *link, bool ip4)
@@ -148,30 +153,61 @@ void check_accept_ra(const struct facts *f, struct findings *out)
 	judge_ra(f, out, outer);
 }
 
+/* What a person can do about it; *@remedy: where a line does. */
+static const char *move_lan(const struct facts *f, struct findings *out, const char **remedy)
+{
+	const char *lan = f->target.lan;
+
+	if (f->target.config)
+		return say(out, "write another network into %s (IPv4 = ...), then type hospes restart %s", f->target.config, lan);
+	if (!strcmp(lan, "default"))
+		return "the LAN default has a fixed network: write another into ~/.config/hospes/default.lan ([LAN], IPv4 = 10.7.0.0/24), "
+			"then type hospes restart";
+	*remedy = say(out, "hospes restart %s", lan);
+	return "a LAN without a network of its own takes one that is free when it starts";
+}
+
 static void overlap_user_lan(const struct facts *f, struct findings *out)
 {
 	const struct lan_facts *lan = &f->lan;
+	const char *remedy = NULL, *advice, *net;
 
 	for (size_t i = 0; lan->bits4 && i < f->net->route_count; i++) {
 		const struct link_route *r = &f->net->routes[i];
 
-		if (!facts_counts(r) || !r->bits || !addr_is4(r->to))
+		if (!facts_counts(r) || !r->bits || !addr_is4(r->to) || !addr_in_prefix(r->to, lan->net4, MIN(r->bits, lan->bits4)))
 			continue;
-		if (!addr_in_prefix(r->to, lan->net4, MIN(r->bits, lan->bits4)))
-			continue;
+		net = net_text(out, r->to, r->bits);
+		advice = move_lan(f, out, &remedy);
 		findings_add(out, (struct finding){
 			.severity = SEVERITY_WARNING,
-			.symptom = say(out, "guests of LAN %s cannot reach %s as the host does", f->target.lan, net_text(out, r->to, r->bits)),
+			.symptom = say(out, "guests of LAN %s cannot reach %s as the host does", f->target.lan, net),
 			.cause = say(out, "the LAN's own network %s overlaps it", net_text(out, lan->net4, lan->bits4)),
-			.where = say(out, "ip route: %s dev %s; hospes ls %s", net_text(out, r->to, r->bits), link_name(f, r->index), f->target.lan),
-			.remedy = f->target.config || !strcmp(f->target.lan, "default") ? NULL : say(out, "hospes restart %s", f->target.lan),
-			.advice = f->target.config ? say(out, "write another network into %s (IPv4 = ...), then type hospes restart %s", f->target.config,
-							 f->target.lan) :
-				!strcmp(f->target.lan, "default") ?
-				"the LAN default has a fixed network: write another into ~/.config/hospes/default.lan ([LAN], IPv4 = 10.7.0.0/24), "
-				"then type hospes restart" : "a LAN without a network of its own takes one that is free when it starts",
+			.where = say(out, "ip route: %s dev %s; hospes ls %s", net, link_name(f, r->index), f->target.lan),
+			.remedy = remedy, .advice = advice,
 		});
 		return;
+	}
+}
+
+static void overlap_bridge(const struct facts *f, struct findings *out, const struct link *bridge, const struct link_address *a)
+{
+	for (size_t i = 0; i < f->net->route_count; i++) {
+		const struct link_route *r = &f->net->routes[i];
+		const char *net;
+
+		/* An equal route that is worse than the bridge's own takes nothing away; an address on a port has a check of its own. */
+		if (!takes_away(r, a) || (r->bits == a->bits && r->metric) || facts_is_port(f, snapshot_link(f->net, r->index)))
+			continue;
+		net = net_text(out, r->to, r->bits);
+		findings_add(out, (struct finding){
+			.severity = SEVERITY_ERROR,
+			.symptom = say(out, "the host does not reach guests in %s at %s", net, bridge->name),
+			.cause = say(out, "a route leads that part of %s's network to %s", bridge->name, link_name(f, r->index)),
+			.where = say(out, "ip route show %s", net),
+			.remedy = say(out, "%sip route del %s dev %s", check_sudo(f), net, findings_quote(out, link_name(f, r->index))),
+			.advice = "or give one of the two another network, where both are wanted",
+		});
 	}
 }
 
@@ -179,30 +215,9 @@ void check_overlap(const struct facts *f, struct findings *out)
 {
 	const struct link *bridge = facts_bridge(f);
 
-	if (!f->net)
-		return;
-	if (check_is_user_lan(f)) {
+	if (f->net && check_is_user_lan(f))
 		overlap_user_lan(f, out);
-		return;
-	}
-	for (size_t i = 0; bridge && i < f->net->address_count; i++) {
-		const struct link_address *a = &f->net->addresses[i];
-
-		for (size_t k = 0; a->index == bridge->index && facts_counts_address(a) && k < f->net->route_count; k++) {
-			const struct link_route *r = &f->net->routes[k];
-
-			/* An equal route that is worse than the bridge's own takes nothing away; an address on a port has a check of its own. */
-			if (!takes_away(r, a) || (r->bits == a->bits && r->metric) || facts_is_port(f, snapshot_link(f->net, r->index)))
-				continue;
-			findings_add(out, (struct finding){
-				.severity = SEVERITY_ERROR,
-				.symptom = say(out, "the host does not reach guests in %s at %s", net_text(out, r->to, r->bits), bridge->name),
-				.cause = say(out, "a route leads that part of %s's network to %s", bridge->name, link_name(f, r->index)),
-				.where = say(out, "ip route show %s", net_text(out, r->to, r->bits)),
-				.remedy = say(out, "%sip route del %s dev %s", check_sudo(f), net_text(out, r->to, r->bits),
-					      findings_quote(out, link_name(f, r->index))),
-				.advice = "or give one of the two another network, where both are wanted",
-			});
-		}
-	}
+	for (size_t i = 0; bridge && i < f->net->address_count; i++)
+		if (f->net->addresses[i].index == bridge->index && facts_counts_address(&f->net->addresses[i]))
+			overlap_bridge(f, out, bridge, &f->net->addresses[i]);
 }

@@ -10,12 +10,14 @@
 void check_daemon(const struct facts *f, struct findings *out)
 {
 	const struct lan_facts *lan = &f->lan;
-	const char *start = check_is_user_lan(f) ? say(out, "hospes up %s", f->target.lan) : say(out, "%ssystemctl restart hospes-bridged", check_sudo(f));
+	const char *start = check_is_user_lan(f) ? say(out, "hospes up %s", f->target.lan) :
+		say(out, "%ssystemctl restart hospes-bridged", check_sudo(f));
 
 	if (lan->state == LAN_DEAD)
 		findings_add(out, (struct finding){
 			.severity = SEVERITY_ERROR,
-			.symptom = say(out, "LAN %s is down, though its sockets are there: a QEMU that connects to them is refused", f->target.lan),
+			.symptom = say(out, "LAN %s is down, though its sockets are there: a QEMU that connects to them is refused",
+				       f->target.lan),
 			.cause = "its daemon has ended without tidying up",
 			.where = say(out, "%s: connection refused", lan->control),
 			.remedy = start,
@@ -81,10 +83,12 @@ void check_guest_known(const struct facts *f, struct findings *out)
 	findings_add(out, (struct finding){
 		.severity = SEVERITY_ERROR,
 		.symptom = say(out, "guest %s cannot be reached", f->target.guest),
-		.cause = g ? "it is known, but not attached: its QEMU does not run, or has lost its connection" : "the LAN knows no such guest",
+		.cause = g ? "it is known, but not attached: its QEMU does not run, or has lost its connection" :
+			"the LAN knows no such guest",
 		.where = say(out, "%s ls", hospes(f, out)),
-		.advice = g ? "start it (again)" : say(out, "start it with %s run --name %s IMAGE, or see %s ls for who is there", hospes(f, out),
-						      findings_quote(out, f->target.guest), hospes(f, out)),
+		.advice = g ? "start it (again)" :
+			say(out, "start it with %s run --name %s IMAGE, or see %s ls for who is there", hospes(f, out),
+			    findings_quote(out, f->target.guest), hospes(f, out)),
 	});
 }
 
@@ -118,7 +122,8 @@ static void same_address(struct findings *out, const char *where, addr_t addr, c
 		.symptom = say(out, "connections to %s reach now one guest, now another, and break", addr_format(addr, text)),
 		.cause = say(out, "%s and %s both use the address %s", a, b, text),
 		.where = where,
-		.advice = "give one of them another address, inside the guest; where both have a lease for it, two DHCP servers are at work (hospes doctor --probe)",
+		.advice = "give one of them another address, inside the guest; where both have a lease for it, there are two DHCP servers "
+			"(hospes doctor --probe)",
 	});
 }
 
@@ -178,12 +183,15 @@ struct drop_word {
 
 static const struct drop_word drop_words[] = {
 	{ DROP_PORT_FULL, SEVERITY_NOTE, 100, "the guest does not keep up: give it more processors, or fewer broadcasts" },
-	{ DROP_SPOOFED_MAC, SEVERITY_WARNING, 0, "inside the guest, somebody sends with a MAC that is another's (a bridge, nested guests, a forger); "
-		"each guest needs a MAC of its own" },
-	{ DROP_SPOOFED_IP, SEVERITY_WARNING, 0, "inside the guest, look for a fixed address or a network that is not this LAN's: ip address" },
+	{ DROP_SPOOFED_MAC, SEVERITY_WARNING, 0,
+		"inside the guest, somebody sends with another's MAC (a bridge, nested guests, a forger): each guest needs its own" },
+	{ DROP_SPOOFED_IP, SEVERITY_WARNING, 0,
+		"inside the guest, look for a fixed address or a network that is not this LAN's: ip address" },
 	{ DROP_MAC_TABLE_FULL, SEVERITY_WARNING, 0, "inside a guest, something makes up MACs" },
-	{ DROP_POOL_EXHAUSTED, SEVERITY_ERROR, 0, "write a larger network into the LAN's file (IPv4 = 10.7.0.0/16), then type hospes restart" },
-	{ DROP_FLOW_TABLE_FULL, SEVERITY_WARNING, 0, "write a larger number into the LAN's file (Flows = 65536), then type hospes restart" },
+	{ DROP_POOL_EXHAUSTED, SEVERITY_ERROR, 0,
+		"write a larger network into the LAN's file (IPv4 = 10.7.0.0/16), then type hospes restart" },
+	{ DROP_FLOW_TABLE_FULL, SEVERITY_WARNING, 0,
+		"write a larger number into the LAN's file (Flows = 65536), then type hospes restart" },
 	{ DROP_NO_DESCRIPTOR, SEVERITY_WARNING, 0, "raise the limit of open files (ulimit -Hn) before hospes up" },
 };
 
@@ -215,22 +223,22 @@ void check_drops(const struct facts *f, struct findings *out)
 
 void check_host_address(const struct facts *f, struct findings *out)
 {
-	const char *file;
+	const char *lan = f->target.lan, *file = f->target.config;
 
 	if (!f->net || strcmp(f->lan.host_access, "lan"))
 		return;
 	for (size_t i = 0; i < f->net->address_count; i++)
 		if (facts_counts_address(&f->net->addresses[i]))
 			return;
-	file = say(out, "~/.config/hospes/%s.lan", f->target.lan);
 	findings_add(out, (struct finding){
 		.severity = SEVERITY_WARNING,
 		.symptom = "guests reach no service of this host",
 		.cause = "HostAccess is lan: what the host offers to its network, and it has no address on any network",
 		.where = "ip address",
-		.remedy = f->target.config ? NULL : say(out, "mkdir -p ~/.config/hospes && printf '[LAN]\\nHostAccess = full\\n' >%s && hospes reload %s",
-							file, f->target.lan),
-		.advice = f->target.config ? say(out, "write HostAccess = full into %s, then type hospes reload %s", f->target.config, f->target.lan) :
+		.remedy = file ? NULL :
+			say(out, "mkdir -p ~/.config/hospes && printf '[LAN]\\nHostAccess = full\\n' >~/.config/hospes/%s.lan && "
+			    "hospes reload %s", lan, lan),
+		.advice = file ? say(out, "write HostAccess = full into %s, then type hospes reload %s", file, lan) :
 			"what listens on loopback is then open to guests, too",
 	});
 }

@@ -18,8 +18,8 @@ void check_mac_filter(const struct facts *f, struct findings *out)
 		.cause = "the switch (or hypervisor, or access point) behind the uplink lets only the host's own MAC through",
 		.where = say(out, "ARP requests for %s: answered to the host's own MAC, not to %s", addr_format(p->asked, addr),
 			     mac_format(p->foreign_mac, mac)),
-		.advice = "allow it there (port security; \"MAC address spoofing\" or \"forged transmits\" of a hypervisor); where you cannot, "
-			"leave the uplink out and use NAT = yes",
+		.advice = "allow it there (port security; \"MAC address spoofing\" or \"forged transmits\" of a hypervisor); "
+			"where you cannot, leave the uplink out and use NAT = yes",
 	});
 }
 
@@ -61,8 +61,8 @@ void check_dhcp_servers(const struct facts *f, struct findings *out)
 	findings_add(out, (struct finding){
 		.severity = SEVERITY_ERROR,
 		.symptom = "guests get now and then an address, router or name server that leads nowhere",
-		.cause = say(out, "%s: %s", serve ? "another DHCP server answers on this LAN" : "more than one DHCP server answers on this network",
-			     list_servers(p, out)),
+		.cause = say(out, "%s: %s", serve ? "another DHCP server answers on this LAN" :
+			     "more than one DHCP server answers on this network", list_servers(p, out)),
 		.where = "offers to a DHCP request of our own (--probe)",
 		.advice = "turn off the one that does not belong there; hospes ls shows whose MAC it is, if it is a guest's",
 	});

@@ -78,8 +78,9 @@ static void wrong_owner(const struct facts *f, struct findings *out, const struc
 	findings_add(out, (struct finding){
 		.severity = severity, .symptom = symptom, .cause = cause,
 		.where = say(out, "ip -d tuntap show dev %s", tap),
-		.remedy = say(out, "%sip tuntap del dev %s mode tap && %sip tuntap add dev %s mode tap user %s && %sip link set dev %s master %s mtu %u up",
-			      sudo, tap, sudo, tap, findings_quote(out, user), sudo, tap, findings_quote(out, f->target.bridge), l->mtu),
+		.remedy = say(out, "%sip tuntap del dev %s mode tap && %sip tuntap add dev %s mode tap user %s && "
+			      "%sip link set dev %s master %s mtu %u up", sudo, tap, sudo, tap, findings_quote(out, user), sudo, tap,
+			      findings_quote(out, f->target.bridge), l->mtu),
 		.advice = l->up && l->lower_up ? "end the guest that has it open first" : NULL,
 	});
 }
@@ -143,34 +144,39 @@ void check_tap_mac(const struct facts *f, struct findings *out)
 			.severity = SEVERITY_ERROR,
 			.guest = guest_of(f, out, n->mac),
 			.symptom = say(out, "nothing reaches the guest behind %s", l->name),
-			.cause = say(out, "the tap on the host has the guest's own MAC %s, so the bridge takes the frames for the host", mac_format(n->mac, mac)),
+			.cause = say(out, "the tap on the host has the guest's own MAC %s, so the bridge takes the frames for the host",
+				     mac_format(n->mac, mac)),
 			.where = say(out, "ip link show %s; /proc/%d/cmdline", findings_quote(out, l->name), n->pid),
-			.remedy = say(out, "%sip link set dev %s address %s", check_sudo(f), findings_quote(out, l->name), mac_format(other, mac)),
+			.remedy = say(out, "%sip link set dev %s address %s", check_sudo(f), findings_quote(out, l->name),
+				      mac_format(other, mac)),
 		});
 	}
 }
 
+static void same_mac(const struct facts *f, struct findings *out, const struct nic_fact *a, const struct nic_fact *b)
+{
+	struct mac other = guest_mac(f->net ? f->net->machine_id : "", f->target.bridge, say(out, "process-%d", b->pid));
+	char mac[MAC_TEXT_SIZE], fresh[MAC_TEXT_SIZE];
+
+	findings_add(out, (struct finding){
+		.severity = SEVERITY_ERROR,
+		.guest = guest_of(f, out, a->mac),
+		.symptom = "two guests take the network from each other, by turns",
+		.cause = say(out, "both have the MAC %s%s", mac_format(a->mac, mac),
+			     a->by_default || b->by_default ? ", which QEMU gives to each that is started without mac=" : ""),
+		.where = say(out, "/proc/%d/cmdline, /proc/%d/cmdline", a->pid, b->pid),
+		.advice = say(out, "a running guest keeps its MAC: start process %d anew with mac=%s at its -device", b->pid,
+			      mac_format(other, fresh)),
+	});
+}
+
 void check_duplicate_mac(const struct facts *f, struct findings *out)
 {
-	for (size_t i = 0; i < f->nic_count; i++) {
+	for (size_t i = 0; i < f->nic_count; i++)
 		for (size_t k = 0; k < i; k++) {
 			const struct nic_fact *a = &f->nics[k], *b = &f->nics[i];
-			char mac[MAC_TEXT_SIZE], fresh[MAC_TEXT_SIZE];
-			struct mac free_mac;
 
-			if (!mac_equal(a->mac, b->mac) || !is_on_lan(f, a) || !is_on_lan(f, b))
-				continue;
-			free_mac = guest_mac(f->net ? f->net->machine_id : "", f->target.bridge, say(out, "process-%d", b->pid));
-			findings_add(out, (struct finding){
-				.severity = SEVERITY_ERROR,
-				.guest = guest_of(f, out, a->mac),
-				.symptom = "two guests take the network from each other, by turns",
-				.cause = say(out, "both have the MAC %s%s", mac_format(a->mac, mac),
-					     a->by_default || b->by_default ? ", which QEMU gives to each that is started without mac=" : ""),
-				.where = say(out, "/proc/%d/cmdline, /proc/%d/cmdline", a->pid, b->pid),
-				.advice = say(out, "a running guest keeps its MAC: start process %d anew with mac=%s at its -device", b->pid,
-					      mac_format(free_mac, fresh)),
-			});
+			if (mac_equal(a->mac, b->mac) && is_on_lan(f, a) && is_on_lan(f, b))
+				same_mac(f, out, a, b);
 		}
-	}
 }

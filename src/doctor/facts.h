@@ -36,7 +36,8 @@ struct sysctl_fact { char key[96], value[64]; };
 /* A process that has a tap open, runs a DHCP client on a link, or is a QEMU. */
 struct tap_holder { pid_t pid; char program[PROGRAM_NAME], tap[IFNAMSIZ]; };
 struct dhcp_client { pid_t pid; char link[IFNAMSIZ]; char *command; size_t argc; char **argv; };
-struct nic_fact { pid_t pid; char link[IFNAMSIZ]; bool on_lan, by_default; struct mac mac; };  /* a network card in a QEMU's arguments; link: its tap */
+/* A network card in a QEMU's arguments; link: its tap */
+struct nic_fact { pid_t pid; char link[IFNAMSIZ]; bool on_lan, by_default; struct mac mac; };
 
 struct device_fact { char path[24]; bool there, opens; int error; unsigned int mode; gid_t gid; char group_name[32]; };
 struct owner_wish { char tap[IFNAMSIZ], user[32]; int64_t uid; };
@@ -49,7 +50,7 @@ struct gap { char what[96], why[160]; };
 struct answer_fact { addr_t addr; struct mac mac; };
 enum probe_result { PROBE_NOT_DONE, PROBE_NO_ANSWER, PROBE_ANSWERED };
 struct probe_facts {
-	enum probe_result own, foreign;        /* ARP requests for the gateway that left by the uplink, from the host's MAC and from a guest's */
+	enum probe_result own, foreign;        /* to ARP requests that left by the uplink, from the host's MAC and from a guest's */
 	addr_t asked;
 	struct mac foreign_mac;
 	struct answer_fact *addresses; size_t address_count;

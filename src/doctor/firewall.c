@@ -141,7 +141,8 @@ static enum verdict take(struct walk *w, const json_t *statement, const char *ch
 
 	if (json_object_get(statement, "accept") || !strcmp(target, "ACCEPT"))
 		return VERDICT_ACCEPT;
-	if (json_object_get(statement, "drop") || json_object_get(statement, "reject") || !strcmp(target, "REJECT") || !strcmp(target, "DROP"))
+	if (json_object_get(statement, "drop") || json_object_get(statement, "reject") || !strcmp(target, "REJECT") ||
+	    !strcmp(target, "DROP"))
 		return drop_at(w, chain, handle);
 	if (json_object_get(statement, "return") || !strcmp(target, "RETURN"))
 		return VERDICT_RETURN;
@@ -284,6 +285,7 @@ void firewall_judge(const json_t *ruleset, const struct firewall_packet *packet,
 bool firewall_has_hook(const json_t *ruleset, const char *hook)
 {
 	const json_t *object;
+	const char *own;
 	size_t i;
 
 	json_array_foreach(json_object_get(ruleset, "nftables"), i, object) {
@@ -291,7 +293,8 @@ bool firewall_has_hook(const json_t *ruleset, const char *hook)
 
 		if (!chain || !json_object_get(chain, "hook"))
 			continue;
-		if (applies(chain, "ip", hook ? hook : text_of(chain, "hook")) || applies(chain, "ip6", hook ? hook : text_of(chain, "hook")))
+		own = hook ? hook : text_of(chain, "hook");
+		if (applies(chain, "ip", own) || applies(chain, "ip6", own))
 			return true;
 	}
 	return false;
@@ -304,7 +307,8 @@ bool firewall_has_masquerade(const json_t *ruleset)
 
 	json_array_foreach(json_object_get(ruleset, "nftables"), i, object)
 		json_array_foreach(json_object_get(json_object_get(object, "rule"), "expr"), k, statement)
-			if (json_object_get(statement, "masquerade") || !strcmp(text_of(json_object_get(statement, "xt"), "name"), "MASQUERADE"))
+			if (json_object_get(statement, "masquerade") ||
+			    !strcmp(text_of(json_object_get(statement, "xt"), "name"), "MASQUERADE"))
 				return true;
 	return false;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Would a packet that is forwarded get through the host's firewall? The rules are walked as the kernel walks them (libnftables-json(5)), chain by chain
- * in the order of their priorities: an accept ends one base chain only, a drop ends all.
+ * Would a packet that is forwarded get through the host's firewall? The rules (libnftables-json(5)) are walked as the kernel walks them,
+ * chain by chain in the order of their priorities: an accept ends one base chain only, a drop ends all.
  *
  * What a rule asks about that is not known of the packet (a port, a set, an extension of iptables) counts as not met, unless it is sure
  * to be: so an ordinary packet is followed, and a rule against one kind of traffic is not taken for a fault.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Gathering the facts: from netlink, /proc, /sys, /dev, nft and a LAN's control socket. Nothing is changed, and nothing is sent: that is probe.h's.
+ * Gathering the facts: from netlink, /proc, /sys, /dev, nft and a LAN's control socket. Nothing is changed, and nothing is sent: that is
+ * probe.h's.
  *
  * What this process may not read is noted as a gap; no part of it keeps the others from being gathered.
  */
@@ -26,5 +27,5 @@ bool gather_read(const char *path, char *into, size_t size);
 /** gather_lan_list() - what List and ListForwards answer, into the facts; pure */
 void gather_lan_list(struct facts *f, const json_t *list);
 void gather_lan_forwards(struct facts *f, const json_t *reply);
-/** gather_nics() - the network cards in the words of a QEMU; pure. @taps: those that it has open, in the order of their descriptors */
+/** gather_nics() - the network cards in the words of a QEMU, whose taps are among the holders already; pure */
 void gather_nics(struct facts *f, pid_t pid, char *const *words, size_t count);

@@ -74,7 +74,8 @@ void gather_filter(struct facts *f)
 	fclose(from);
 	waitpid(pid, &status, 0);
 	if (!f->ruleset || status)
-		facts_gap(f, "the firewall's rules", "nft -j list ruleset failed%s%s", f->ruleset ? "" : ": ", f->ruleset ? "" : error.text);
+		facts_gap(f, "the firewall's rules", "nft -j list ruleset failed%s%s", f->ruleset ? "" : ": ",
+			  f->ruleset ? "" : error.text);
 	if (access("/proc/net/ip_tables_names", R_OK) == 0) {
 		char names[64] = "";
 

@@ -90,8 +90,10 @@ static void gather_processor(struct facts *f)
 	size_t size = 0;
 
 	while (file && !f->processor_can && getline(&line, &size, file) >= 0) {
-		const char *module = strncmp(line, "flags", 5) ? NULL : strstr(line, " vmx ") ? "kvm_intel" : strstr(line, " svm ") ? "kvm_amd" : NULL;
+		const char *module = strstr(line, " vmx ") ? "kvm_intel" : strstr(line, " svm ") ? "kvm_amd" : NULL;
 
+		if (strncmp(line, "flags", 5))
+			continue;
 		f->processor_can = module;
 		if (module)
 			snprintf(f->processor_module, sizeof(f->processor_module), "%s", module);

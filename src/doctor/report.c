@@ -57,7 +57,8 @@ static const char *state_text(const struct facts *f)
 
 void report_text(const struct facts *f, const struct findings *found, FILE *to)
 {
-	size_t errors = count_of(found, SEVERITY_ERROR), warnings = count_of(found, SEVERITY_WARNING), notes = count_of(found, SEVERITY_NOTE);
+	size_t errors = count_of(found, SEVERITY_ERROR), warnings = count_of(found, SEVERITY_WARNING);
+	size_t notes = count_of(found, SEVERITY_NOTE);
 	char target[64];
 
 	for (size_t i = 0; i < found->count; i++)
@@ -68,7 +69,8 @@ void report_text(const struct facts *f, const struct findings *found, FILE *to)
 	if (!errors && !warnings)
 		fprintf(to, "%s%s: nothing is wrong", target, state_text(f));
 	else
-		fprintf(to, "%s%s: %zu error%s, %zu warning%s", target, state_text(f), errors, errors == 1 ? "" : "s", warnings, warnings == 1 ? "" : "s");
+		fprintf(to, "%s%s: %zu error%s, %zu warning%s", target, state_text(f), errors, errors == 1 ? "" : "s", warnings,
+			warnings == 1 ? "" : "s");
 	if (notes)
 		fprintf(to, ", %zu note%s", notes, notes == 1 ? "" : "s");
 	fputc('\n', to);
@@ -79,17 +81,19 @@ static json_t *text_or_null(const char *text)
 	return text ? json_string(text) : json_null();
 }
 
+static json_t *finding_json(const struct finding *one)
+{
+	return json_pack("{ss ss so ss ss ss so so}", "check", one->check, "severity", severity_name(one->severity),
+			 "guest", text_or_null(one->guest), "symptom", one->symptom, "cause", one->cause, "where", one->where,
+			 "remedy", text_or_null(one->remedy), "advice", text_or_null(one->advice));
+}
+
 json_t *report_json(const struct facts *f, const struct findings *found)
 {
 	json_t *findings = json_array(), *gaps = json_array();
 
-	for (size_t i = 0; i < found->count; i++) {
-		const struct finding *one = &found->list[i];
-
-		json_array_append_new(findings, json_pack("{ss ss so ss ss ss so so}", "check", one->check, "severity", severity_name(one->severity),
-			"guest", text_or_null(one->guest), "symptom", one->symptom, "cause", one->cause, "where", one->where,
-			"remedy", text_or_null(one->remedy), "advice", text_or_null(one->advice)));
-	}
+	for (size_t i = 0; i < found->count; i++)
+		json_array_append_new(findings, finding_json(&found->list[i]));
 	for (size_t i = 0; i < f->gap_count; i++)
 		json_array_append_new(gaps, json_pack("{ss ss}", "what", f->gaps[i].what, "why", f->gaps[i].why));
 	return json_pack("{so so so so so}", "lan", text_or_null(*f->target.lan ? f->target.lan : NULL),
