@@ -63,6 +63,16 @@ static int plan_down(struct journal *j, struct steps *out)
 	return r < 0 ? r : bridge_plan_down(out, journal_steps(j), now);
 }
 
+/* Is there nothing left to undo? What goes with a link that was removed, or that somebody changed since, stays in the journal as it was. */
+static bool is_undone(struct journal *j)
+{
+	struct steps left = { 0 };
+	bool undone = plan_down(j, &left) == 0 && !left.count;
+
+	steps_fini(&left);
+	return undone;
+}
+
 /* --- up --- */
 
 static void plan_up(struct service_lan *l, const struct lan_config *config, struct journal *j, struct outcome *o)
@@ -136,7 +146,7 @@ static void undo(struct service_lan *l, struct journal *j, struct outcome *o)
 	stop_serving(l);
 	if (plan_down(j, &back.steps) == 0)
 		take_steps(j, false, &back);
-	o->rolled_back = !back.error && !journal_steps(j)->count && journal_clear(j) == 0;
+	o->rolled_back = !back.error && is_undone(j) && journal_clear(j) == 0;
 	l->state = o->rolled_back ? LAN_DOWN : LAN_BROKEN;
 	outcome_fini(&back);
 }
@@ -241,7 +251,7 @@ void service_lan_down(struct service_lan *l, struct outcome *o)
 		fail(o, "Failed", r);
 	else
 		take_steps(j, false, o);
-	if (o->error || journal_steps(j)->count) {
+	if (o->error || !is_undone(j)) {
 		l->state = LAN_BROKEN;
 		if (!o->error) {
 			snprintf(o->message, sizeof(o->message), "some of what was done could not be undone; the journal %s names it", l->journal);
