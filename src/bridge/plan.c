@@ -112,6 +112,20 @@ static uint32_t wanted_mtu(const struct planner *p)
 	return p->uplink ? p->uplink->mtu : 1500;
 }
 
+/* Said outright even where it is what the kernel gives: otherwise a port with a smaller one lowers the bridge's. */
+static void set_mtu(struct planner *p)
+{
+	struct step s = { .kind = STEP_MTU, .old = "1500" };
+
+	if (p->bridge) {
+		plan_set_number(p, STEP_MTU, p->b->bridge, wanted_mtu(p), p->bridge->mtu);
+		return;
+	}
+	strcpy(s.link, p->b->bridge);
+	snprintf(s.value, sizeof(s.value), "%u", wanted_mtu(p));
+	plan_add(p, s);
+}
+
 /* The times before STP itself: the kernel judges them by each other once it is on. */
 static void set_parameters(struct planner *p)
 {
@@ -121,8 +135,7 @@ static void set_parameters(struct planner *p)
 	uint32_t hello = p->bridge ? p->bridge->bridge.hello : NEW_HELLO;
 	uint32_t age = p->bridge ? p->bridge->bridge.max_age : NEW_MAX_AGE;
 
-	/* Said outright, or a port with a smaller one lowers it. */
-	plan_set_number(p, STEP_MTU, name, wanted_mtu(p), p->bridge ? p->bridge->mtu : 0);
+	set_mtu(p);
 	if (b->forward_delay >= 0)
 		plan_set_number(p, STEP_FORWARD_DELAY, name, (uint32_t)b->forward_delay * CENTI, delay);
 	if (b->hello >= 0)

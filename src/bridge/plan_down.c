@@ -91,6 +91,21 @@ static bool renew_address(const struct way_back *w, const struct step *off, stru
 	return !there || there->state != STEP_DONE || !link_address_is_dynamic(a);
 }
 
+/* Will the kernel make this connected route again, with an address that comes back? */
+static bool comes_with_address(const struct way_back *w, const struct step *off)
+{
+	const struct link_route *r = &off->route;
+
+	for (size_t i = 0; i < w->journal->count; i++) {
+		const struct step *s = &w->journal->step[i];
+
+		if (s->kind == STEP_ADDRESS_DEL && !strcmp(s->link, off->link) && s->address.bits == r->bits &&
+		    addr_in_prefix(s->address.peer, r->to, r->bits) && !on_link(w, s->link, &s->address))
+			return true;
+	}
+	return false;
+}
+
 static bool renew_route(const struct way_back *w, const struct step *off, struct link_route *r)
 {
 	const struct step *there = brought(w, off);
@@ -98,8 +113,7 @@ static bool renew_route(const struct way_back *w, const struct step *off, struct
 
 	if (is)
 		r->expires = is->expires;
-	/* The kernel makes it again with its address. */
-	if (!there && r->protocol == RTPROT_KERNEL && r->expires != LIFE_FOREVER)
+	if (!there && r->protocol == RTPROT_KERNEL && r->expires != LIFE_FOREVER && comes_with_address(w, off))
 		return false;
 	return is || !there || there->state != STEP_DONE || r->expires == LIFE_FOREVER;
 }

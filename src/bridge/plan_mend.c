@@ -29,18 +29,36 @@ static bool arrived(const struct steps *journal, const struct step *off)
 	return false;
 }
 
-/* Room for one more at the front: what was taken off last stood before what was taken off first. */
-static void *push_front(void **list, size_t *count, size_t size)
+/* Room for one more at @at. */
+static void *insert(void **list, size_t *count, size_t at, size_t size)
 {
 	char *bigger = array_grow(*list, *count, size);
 
 	if (!bigger)
 		return NULL;
-	memmove(bigger + size, bigger, *count * size);
-	memset(bigger, 0, size);
 	*list = bigger;
-	(*count)++;
+	bigger += at * size;
+	memmove(bigger + size, bigger, ((*count)++ - at) * size);
+	memset(bigger, 0, size);
 	return bigger;
+}
+
+/*
+ * Where it stood: IPv4 addresses went off from the end of the list, so each stands before those that went earlier and behind what is still there; IPv6 ones from the front, behind those that went earlier
+ * and before what is still there.
+ */
+static size_t place_of(const struct snapshot *now, bool four)
+{
+	size_t i;
+
+	for (i = 0; i < now->address_count; i++) {
+		bool lost4 = now->addresses[i].lost && addr_is4(now->addresses[i].local);
+		bool lost6 = now->addresses[i].lost && !lost4;
+
+		if (four ? lost4 : !lost6)
+			break;
+	}
+	return i;
 }
 
 static int mend_address(struct snapshot *now, const struct step *off, unsigned int index)
@@ -50,7 +68,7 @@ static int mend_address(struct snapshot *now, const struct step *off, unsigned i
 	for (size_t i = 0; i < now->address_count; i++)
 		if (addr_equal(now->addresses[i].local, off->address.local))
 			return 0;
-	a = push_front((void **)&now->addresses, &now->address_count, sizeof(*a));
+	a = insert((void **)&now->addresses, &now->address_count, place_of(now, addr_is4(off->address.local)), sizeof(*a));
 	if (!a)
 		return -ENOMEM;
 	*a = off->address;
@@ -66,7 +84,7 @@ static int mend_route(struct snapshot *now, const struct step *off)
 	for (size_t i = 0; i < now->route_count; i++)
 		if (link_route_same(&now->routes[i], &off->route))
 			return 0;
-	r = push_front((void **)&now->routes, &now->route_count, sizeof(*r));
+	r = insert((void **)&now->routes, &now->route_count, 0, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
 	if (link_route_copy(r, &off->route))
@@ -83,7 +101,7 @@ static int mend_rule(struct snapshot *now, const struct step *off)
 		if (now->rules[i].priority == off->rule.priority && now->rules[i].family == off->rule.family &&
 		    now->rules[i].table == off->rule.table)
 			return 0;
-	r = push_front((void **)&now->rules, &now->rule_count, sizeof(*r));
+	r = insert((void **)&now->rules, &now->rule_count, 0, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
 	if (route_rule_copy(r, &off->rule))

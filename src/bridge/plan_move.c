@@ -2,7 +2,11 @@
 /*
  * The uplink into the bridge, and what the host had on the uplink over to the bridge.
  *
- * These steps stand together so that they go in one batch: enslave; rules; routes off, addresses off (in reverse, so that a secondary address goes before its primary); addresses on, routes on.
+ * These steps stand together so that they go in one batch: enslave; rules; routes off, addresses off; addresses on, routes on.
+ *
+ * The order of addresses matters: of a network's the first is its primary one. IPv4 puts a new address at the end of the kernel's list, IPv6 at its front, and what goes on must come out as it was,
+ * forth and, with these steps in reverse, back. So addresses go off from the end of which they came on last.
+ *
  * What the kernel makes by itself (connected and local routes, IPv6's link-local address) is not copied: it comes with the bridge's addresses.
  */
 #include <errno.h>
@@ -248,19 +252,31 @@ static void move_rules(struct planner *p)
 
 /* --- all of it --- */
 
+/* The @i-th to be put on so that the kernel's list comes out as it is: IPv4 from its front, IPv6 from its end */
+static const struct link_address *in_order(const struct planner *p, size_t i)
+{
+	size_t n = p->now->address_count;
+	const struct link_address *a = &p->now->addresses[i < n ? i : 2 * n - 1 - i];
+
+	return addr_is4(a->local) == (i < n) && of_uplink(p, a) ? a : NULL;
+}
+
 static void addresses_off(struct planner *p)
 {
-	for (size_t i = p->now->address_count; i-- > 0;)
-		if (of_uplink(p, &p->now->addresses[i]) && !p->now->addresses[i].lost)
-			add_address(p, STEP_ADDRESS_DEL, p->b->uplink, &p->now->addresses[i]);
+	for (size_t i = 2 * p->now->address_count; i-- > 0;) {
+		const struct link_address *a = in_order(p, i);
+
+		if (a && !a->lost)
+			add_address(p, STEP_ADDRESS_DEL, p->b->uplink, a);
+	}
 }
 
 static void addresses_on(struct planner *p)
 {
-	for (size_t i = 0; i < p->now->address_count; i++) {
-		const struct link_address *a = &p->now->addresses[i];
+	for (size_t i = 0; i < 2 * p->now->address_count; i++) {
+		const struct link_address *a = in_order(p, i);
 
-		if (of_uplink(p, a) && is_kept_address(p, a) && !is_static(p, a->local) && !on_bridge(p, a))
+		if (a && is_kept_address(p, a) && !is_static(p, a->local) && !on_bridge(p, a))
 			add_address(p, STEP_ADDRESS_ADD, p->b->bridge, a);
 	}
 }
