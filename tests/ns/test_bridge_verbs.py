@@ -302,7 +302,7 @@ def test_outsider(lan_world, plug, bridged):
     for words in (["ls", "br0"], ["qemu-args", "-l", "br0"], ["connect", "-l", "br0", "web"]):
         bridged.hospes(*words, user=OUTSIDER, status=1)
         assert "Allow" in bridged.stderr, bridged.stderr
-    assert_restored(lan_world.host, up, 0)
+    assert_restored(lan_world.host, up)
 
 
 # ---- guests
