@@ -155,20 +155,47 @@ static bool bridge_has_client(const struct facts *f)
 	return false;
 }
 
-/* End the client, and run the same on the bridge, unless the bridge has an address or client already. */
-static const char *move_client(const struct facts *f, struct findings *out, const struct dhcp_client *c)
+/* Words that keep a client in the foreground: who types the remedy wants the prompt back. */
+static bool keeps_waiting(const char *word)
+{
+	static const char *const words[] = { "-f", "--foreground", "-d", "-B", "--nobackground" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (!strcmp(word, words[i]))
+			return true;
+	return false;
+}
+
+/* A lease of the bridge's own has to be kept by somebody; an address that was written down, or none at all, has not. */
+static bool bridge_is_static(const struct facts *f)
 {
 	const struct link *bridge = facts_bridge(f);
+	bool found = false;
+
+	for (size_t i = 0; i < f->net->address_count; i++) {
+		const struct link_address *a = &f->net->addresses[i];
+
+		if (a->index != bridge->index || !addr_is4(a->local))
+			continue;
+		if (a->valid != LIFE_FOREVER)
+			return false;
+		found = true;
+	}
+	return found;
+}
+
+/* End the client, and run the same on the bridge, unless the bridge has a client already, or needs none. */
+static const char *move_client(const struct facts *f, struct findings *out, const struct dhcp_client *c)
+{
 	const char *line = say(out, "%skill %d", check_sudo(f), c->pid);
 
-	if (bridge_has_client(f))
+	if (bridge_has_client(f) || bridge_is_static(f))
 		return line;
-	for (size_t i = 0; i < f->net->address_count; i++)
-		if (f->net->addresses[i].index == bridge->index && addr_is4(f->net->addresses[i].local))
-			return line;
 	line = say(out, "%s && %s", line, f->root ? "" : "sudo ");
 	for (size_t i = 0; i < c->argc; i++)
-		line = say(out, "%s%s%s", line, i ? " " : "", findings_quote(out, strcmp(c->argv[i], c->link) ? c->argv[i] : bridge->name));
+		if (!keeps_waiting(c->argv[i]))
+			line = say(out, "%s%s%s", line, i ? " " : "",
+				   findings_quote(out, strcmp(c->argv[i], c->link) ? c->argv[i] : f->target.bridge));
 	return line;
 }
 

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""hospes doctor on bridge LANs that hospes-bridged carries: with an uplink and with NAT, asked by root and by an ordinary user."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.support.bridge_fixtures import bridged, closing, lan_world, plug  # noqa: F401
+from tests.support.bridge_guest import KernelGuest
+from tests.support.lan import USER, wait_for
+
+LAN = "[LAN]\nFabric = bridge\nBridge = br0\nUplink = eth0\nAllow = hospes-test\nTaps = tap0:hospes-test\n"
+NAT = "[LAN]\nFabric = bridge\nBridge = br0\nNAT = yes\nIPv4 = 10.20.0.1/24\nAllow = hospes-test\n"
+ACCEL = {"HOSPES_ACCEL": "kvm"}
+
+
+class Asked:
+    """The doctor of a LAN."""
+
+    def __init__(self, bridged, lan="br0"):  # noqa: F811
+        self.bridged, self.lan = bridged, lan
+
+    def all(self, *words, user=0):
+        out = self.bridged.run("hospes", "doctor", "-l", self.lan, "--json", *words, user=user, status=None, environment=ACCEL)
+        assert "Sanitizer" not in self.bridged.stderr and "runtime error" not in self.bridged.stderr, self.bridged.stderr
+        return json.loads(out)
+
+    def found(self, check, *words, user=0):
+        return [one for one in self.all(*words, user=user)["findings"] if one["check"] == check]
+
+    def worse(self, *words):
+        return [one for one in self.all(*words)["findings"] if one["severity"] != "note"]
+
+    def heal(self, check, *words):
+        found = self.found(check, *words)
+        assert found, self.all(*words)
+        for one in found:
+            self.bridged.run("sh", "-c", one["remedy"])
+        assert not self.found(check, *words)
+        return found
+
+
+@pytest.fixture
+def up(lan_world, plug, bridged):  # noqa: F811
+    """up(text, kind): the LAN br0 is up, made so."""
+    def bring(text, kind="static"):
+        plug(kind)
+        bridged.configure(text)
+        bridged.hospes("up", "br0")
+        return Asked(bridged)
+
+    return bring
+
+
+def test_a_lan_that_hospes_made_is_healthy(up, lan_world, bridged, closing):  # noqa: F811
+    asked = up(LAN)
+    assert asked.worse() == [] and asked.all()["not_looked_at"] == []
+    assert asked.found("tap-alone") == [], "a tap of the file waits for its guest"
+    assert asked.worse("--probe") == []
+    guest = closing(KernelGuest(bridged, "web"))
+    guest.dhcp(lan_world.host.path)
+    wait_for(lambda: not asked.worse("web"), what="the guest's address to be learned")
+    # An ordinary user is told the same, and what that user may not see.
+    report = asked.all("web", user=USER)
+    assert [one for one in report["findings"] if one["severity"] == "error"] == [] and len(report["not_looked_at"]) == 2
+
+
+def test_dockers_firewall(up, lan_world, bridged, closing):  # noqa: F811
+    asked = up(LAN)
+    guest = closing(KernelGuest(bridged, "web"))
+    guest.dhcp(lan_world.host.path)
+    assert lan_world.ping(guest, lan_world.ROUTER4)
+    for line in ("iptables -N DOCKER-USER", "iptables -A FORWARD -j DOCKER-USER", "iptables -P FORWARD DROP"):
+        bridged.run("sh", "-c", line)
+    assert not lan_world.ping(guest, lan_world.ROUTER4, 1)
+    assert asked.heal("forward-drop", "web")[0]["remedy"] == "iptables -I DOCKER-USER -i br0 -o br0 -j ACCEPT"
+    assert lan_world.ping(guest, lan_world.ROUTER4)
+
+
+def test_forwarding_and_a_firewall_of_nat(up, lan_world, bridged, closing):  # noqa: F811
+    asked = up(NAT)
+    guest = closing(KernelGuest(bridged, "web"))
+    guest.dhcp(lan_world.host.path)
+    assert lan_world.ping(guest, lan_world.SERVER4) and asked.worse() == []
+    lan_world.host.sysctl("net.ipv4.ip_forward=0")
+    assert not lan_world.ping(guest, lan_world.SERVER4, 1)
+    assert "error" in [one["severity"] for one in asked.heal("ip-forward")] and lan_world.ping(guest, lan_world.SERVER4)
+    bridged.run("sh", "-c", "iptables -P FORWARD DROP")
+    assert not lan_world.ping(guest, lan_world.SERVER4, 1)
+    asked.heal("forward-drop")
+    assert lan_world.ping(guest, lan_world.SERVER4)
+
+
+def test_another_dhcp_server_behind_nat(up, lan_world, bridged, closing):  # noqa: F811
+    asked = up(NAT)
+    guest = closing(KernelGuest(bridged, "web"))
+    guest.dhcp(lan_world.host.path)
+    assert asked.found("dhcp-servers", "--probe") == []
+    name = json.loads(guest.ip("-j -4 address"))[-1]
+    server = subprocess.Popen(guest.command(["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", f"--interface={name['ifname']}",
+                                             "--bind-interfaces", "--dhcp-range=10.20.0.200,10.20.0.210", "--pid-file=", "--user=root",
+                                             "--dhcp-leasefile=/dev/null", "--no-ping"]), stderr=subprocess.DEVNULL)
+    try:
+        allowed = wait_for(lambda: asked.found("dhcp-servers", "--probe") or server.poll(), 20, "the rogue's offer")
+        assert name["addr_info"][0]["local"] in allowed[0]["cause"]
+    finally:
+        server.kill()
+        server.wait(10)
+
+
+def test_the_hosts_dhcp_client_is_told_where_to_go(up, lan_world, bridged):  # noqa: F811
+    """The lease has moved to br0, and its client still runs on eth0: it is ended, and the same is run on br0."""
+    asked = up(LAN, "dhcp")
+    found = asked.heal("port-dhcp")
+    assert "--interface br0" in found[0]["remedy"] and "--foreground" not in found[0]["remedy"]
+    wait_for(lambda: "bound br0" in (lan_world.host.path / "udhcpc.log").read_text(), what="a lease on br0")
+    assert lan_world.ping(lan_world.host, lan_world.SERVER4)
+
+
+def test_a_service_that_is_gone(up, lan_world, bridged):  # noqa: F811
+    asked = up(LAN)
+    bridged.kill()
+    found = asked.found("daemon")
+    assert found and found[0]["remedy"] == "systemctl restart hospes-bridged"
+    bridged.start()  # as systemd would
+    wait_for(lambda: not asked.found("daemon"), what="the service")
