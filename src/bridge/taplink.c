@@ -175,8 +175,9 @@ int taplink_get(struct mnl_socket *s, const char *name, struct taplink *out)
 	char buffer[REQUEST_SIZE] = { 0 };
 	struct nlmsghdr *h = begin(buffer, RTM_GETLINK, NLM_F_ACK, AF_UNSPEC, 0);
 
-	*out = (struct taplink){ 0 };
+	/* The name may be the one in *out. */
 	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	*out = (struct taplink){ 0 };
 	return talk(s, h, got_link, out);
 }
 
