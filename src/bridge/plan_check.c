@@ -142,14 +142,15 @@ static int check_addresses(struct planner *p)
 	const struct bridge_config *b = p->b;
 	int r = 0;
 
+	/* Says which network is free instead. */
+	if (!*b->uplink)
+		r = bridge_plan_lan(&p->lan, p->config, p->now, p->error, p->error_size);
+	if (r)
+		return r == -ENOMEM ? r : -EINVAL;
 	if (b->ip4 == BRIDGE_IP_STATIC)
 		r = check_address(p, b->addr4, b->bits4);
 	if (!r && b->ip6 == BRIDGE_IP_STATIC)
 		r = check_address(p, b->addr6, b->bits6);
-	if (!r && !*b->uplink) {
-		r = bridge_plan_lan(&p->lan, p->config, p->now, p->error, p->error_size);
-		r = r == -ENOMEM ? r : r ? -EINVAL : 0;
-	}
 	return r;
 }
 

@@ -77,7 +77,7 @@ static int mend_address(struct snapshot *now, const struct step *off, unsigned i
 	return 0;
 }
 
-static int mend_route(struct snapshot *now, const struct step *off)
+static int mend_route(struct snapshot *now, const struct step *off, unsigned int index)
 {
 	struct link_route *r;
 
@@ -90,6 +90,8 @@ static int mend_route(struct snapshot *now, const struct step *off)
 	if (link_route_copy(r, &off->route))
 		return -ENOMEM;
 	r->lost = true;
+	if (!r->multipath)
+		r->index = index;
 	return 0;
 }
 
@@ -125,7 +127,7 @@ static int mend(struct snapshot *now, const struct steps *journal, const struct 
 	if (s->kind == STEP_ADDRESS_DEL)
 		return mend_address(now, s, l->index);
 	if (s->kind == STEP_ROUTE_DEL)
-		return mend_route(now, s);
+		return mend_route(now, s, l->index);
 	return s->kind == STEP_RULE_DEL ? mend_rule(now, s) : 0;
 }
 

@@ -97,19 +97,17 @@ static void write_rule(FILE *f, const struct step *s)
 /* Each line is a statement; blanks at its start are for people. */
 static void write_nft(FILE *f, const char *text)
 {
-	bool behind = false;
+	const char *between = "";
 
 	fprintf(f, "nft '");
 	while (*text) {
 		size_t n = strcspn(text, "\n"), blanks = strspn(text, " \t");
 
 		if (n > blanks) {
-			bool opens = text[n - 1] == '{', closes = text[blanks] == '}';
+			char last = text[n - 1];
 
-			fprintf(f, "%s%.*s", behind && !closes ? "; " : closes ? " " : "", (int)(n - blanks), text + blanks);
-			behind = !opens;
-			if (opens)
-				fputc(' ', f);
+			fprintf(f, "%s%.*s", text[blanks] == '}' && *between ? " " : between, (int)(n - blanks), text + blanks);
+			between = last == '{' || last == ';' ? " " : "; ";
 		}
 		text += n + (text[n] != 0);
 	}
