@@ -174,6 +174,7 @@ int service_new(struct service **out, const struct service_params *params)
 	s->nflog = (struct nflog){ .told = frame_told, .owner = s };
 	for (int i = 0; i < PACKET_POOL_SIZE; i++)
 		s->sockets.fd[i] = -1;
+	json_object_seed(0); /* while /dev/urandom can be opened */
 	r = make_all(s);
 	if (r < 0) {
 		service_free(s);

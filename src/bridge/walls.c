@@ -16,6 +16,7 @@
 static const struct sandbox_calls calls[] = {
 	{ "start nft, and wait for it", { SCMP_SYS(execve), SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(vfork), SCMP_SYS(wait4), SCMP_SYS(waitid), SCMP_SYS(dup2) } },
 	{ "end nft if it hangs; nobody else's processes can be reached without CAP_KILL but root's own", { SCMP_SYS(kill), SCMP_SYS(tgkill) } },
+	{ "what nft waits with", { SCMP_SYS(pselect6), SCMP_SYS(select) } },
 	{ "how a program begins", { SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address), SCMP_SYS(pread64), SCMP_SYS(sysinfo), SCMP_SYS(getppid), SCMP_SYS(getrusage),
 		SCMP_SYS(sched_getaffinity), SCMP_SYS(times) } },
 	{ "nft waits for the kernel so", { SCMP_SYS(pselect6) } },
