@@ -155,7 +155,7 @@ static int attach_by_line(int service, const char *lan, const char *bridge)
 		log_warning("cannot tell which MAC QEMU gives the guest, and with another one its frames do not pass; say it, as in "
 			    "helper=\"hospes-tap --mac=MAC\"");
 	for (size_t i = 0; i + 1 < count; i++) {
-		int tap = bridged_attach_free(service, lan, mac_format(mac[i], text));
+		int tap = bridged_attach_free(service, lan, NULL, mac_format(mac[i], text), NULL);
 
 		if (tap != -EBUSY)
 			return tap;

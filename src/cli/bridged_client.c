@@ -128,31 +128,36 @@ int bridged_call(int fd, const char *method, json_t *parameters, json_t **reply)
 	return request_or_say(fd, method, parameters, NULL, reply);
 }
 
-int bridged_attach(int fd, const char *lan, const char *name, const char *mac, json_t **reply)
+static int attach(int fd, const char *lan, const char *name, const char *mac, bool say_busy, json_t **reply)
 {
+	_cleanup_json_ json_t *answer = NULL;
 	json_t *parameters = json_pack("{s:s, s:s*, s:s*, s:b}", "lan", lan, "name", name, "mac", mac, "vnet", 1);
-	int tap, r = request_or_say(fd, "Attach", parameters, &tap, reply);
+	char error[VARLINK_ERROR_SIZE], text[1024];
+	int tap = -1, r = request(fd, "Attach", parameters, &tap, &answer, error);
 
-	if (r < 0)
-		return r;
+	if (r == VARLINK_ERROR && !say_busy && !strcmp(error, "Busy"))
+		return -EBUSY;
+	if (r == VARLINK_ERROR)
+		log_error("%s", bridged_error_text(error, answer, text, sizeof(text)));
+	if (r)
+		return r == VARLINK_ERROR ? -EREMOTEIO : r;
 	if (tap < 0) {
 		log_error("hospes-bridged answered Attach without a tap");
 		return -EPROTO;
 	}
+	if (reply)
+		*reply = steal(&answer);
 	return tap;
 }
 
-int bridged_attach_free(int fd, const char *lan, const char *mac)
+int bridged_attach(int fd, const char *lan, const char *name, const char *mac, json_t **reply)
 {
-	_cleanup_json_ json_t *answer = NULL;
-	char error[VARLINK_ERROR_SIZE], text[1024];
-	int tap = -1, r = request(fd, "Attach", json_pack("{s:s, s:s, s:b}", "lan", lan, "mac", mac, "vnet", 1), &tap, &answer, error);
+	return attach(fd, lan, name, mac, true, reply);
+}
 
-	if (r == VARLINK_ERROR && !strcmp(error, "Busy"))
-		return -EBUSY;
-	if (r == VARLINK_ERROR)
-		log_error("%s", bridged_error_text(error, answer, text, sizeof(text)));
-	return r == VARLINK_ERROR ? -EREMOTEIO : r < 0 ? r : tap < 0 ? -EPROTO : tap;
+int bridged_attach_free(int fd, const char *lan, const char *name, const char *mac, json_t **reply)
+{
+	return attach(fd, lan, name, mac, false, reply);
 }
 
 static const json_t *find_lan(const json_t *status, const char *key, const char *value)

@@ -54,8 +54,8 @@ const char *bridged_error_text(const char *name, const json_t *parameters, char 
  */
 int bridged_attach(int fd, const char *lan, const char *name, const char *mac, json_t **reply);
 
-/** bridged_attach_free() - the same by MAC alone. Return: -EBUSY, with no message, if that guest is attached already, or its MAC in use. */
-int bridged_attach_free(int fd, const char *lan, const char *mac);
+/** bridged_attach_free() - the same. Return: -EBUSY, with no message, if that guest is attached already, or its MAC in use. */
+int bridged_attach_free(int fd, const char *lan, const char *name, const char *mac, json_t **reply);
 
 /** bridged_lan() - a LAN's entry in the answer of Status, borrowed. Return: NULL if it is not there. */
 const json_t *bridged_lan(const json_t *status, const char *lan);

@@ -24,7 +24,14 @@ struct place {
 	char name[GUEST_NAME_SIZE], mac[MAC_TEXT_SIZE];
 	bool ours;                           /* nobody else registered that name: [Guest] of the configuration, qemu-args */
 	int published;
+	int service, tap;                    /* bridge LANs: the connection that the tap belongs to, and its descriptor; else -1 */
 };
+
+static void place_fini(struct place *p)
+{
+	fd_close(p->tap);
+	fd_close(p->service);
+}
 
 int guest_publish_parse(struct guest_publish *out, const char *text, char *error, size_t size)
 {
@@ -79,14 +86,43 @@ static int register_name(int lan, const struct guest_run *run, const char *name,
 	return r;
 }
 
-static int register_guest(int lan, const struct guest_run *run, struct place *p)
+/*
+ * On a bridge LAN QEMU inherits a tap that was made for it. The kernel removes the tap when its last descriptor, ours or QEMU's, is
+ * closed: so it neither stays behind, nor goes when the service is started anew. The connection stays open for as long as the guest
+ * runs. Only who has a guest attached may register it there, so this comes first.
+ * Return: as register_name().
+ */
+static int attach_name(const struct guest_run *run, const char *name, bool last, struct place *p)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	int tap = last ? bridged_attach(p->service, run->lan, name, NULL, &reply) : bridged_attach_free(p->service, run->lan, name, NULL, &reply);
+
+	if (tap < 0)
+		return tap == -EBUSY ? -EEXIST : tap;
+	p->tap = tap;
+	snprintf(p->mac, sizeof(p->mac), "%s", lan_text(reply, "mac"));
+	return 0;
+}
+
+static int take_name(int lan, const struct guest_run *run, const char *name, bool last, struct place *p)
+{
+	int r = run->port == QEMU_PORT_TAP ? attach_name(run, name, last, p) : 0;
+
+	return r ? r : register_name(lan, run, name, last || p->tap >= 0, p);
+}
+
+static int take_place(int lan, const struct guest_run *run, struct place *p)
 {
 	char name[GUEST_NAME_SIZE];
-	int r = register_name(lan, run, run->name, !run->numbered, p);
+	int r = 0;
 
+	if (run->port == QEMU_PORT_TAP)
+		p->service = r = bridged_connect(LAN_START);
+	if (r >= 0)
+		r = take_name(lan, run, run->name, !run->numbered, p);
 	for (int number = 2; r == -EEXIST; number++) {
 		snprintf(name, sizeof(name), "%.*s-%u", STEM_SIZE, run->name, (unsigned int)number);
-		r = register_name(lan, run, name, number == NUMBER_MAX, p);
+		r = take_name(lan, run, name, number == NUMBER_MAX, p);
 	}
 	return r;
 }
@@ -118,29 +154,13 @@ static void leave(const struct guest_run *run, const struct place *p)
 
 /* --- QEMU --- */
 
-/*
- * On a bridge LAN QEMU inherits a tap that was made for it. The kernel removes the tap when its last descriptor, ours or QEMU's, is
- * closed: so it neither stays behind, nor goes when the service is started anew. @service stays open for as long as the guest runs.
- */
-static int attach_tap(const struct guest_run *run, struct place *p, int *service)
-{
-	_cleanup_json_ json_t *reply = NULL;
-	int tap;
-
-	*service = bridged_connect(LAN_START);
-	tap = *service < 0 ? *service : bridged_attach(*service, run->lan, p->name, NULL, &reply);
-	if (tap >= 0)
-		snprintf(p->mac, sizeof(p->mac), "%s", lan_text(reply, "mac"));
-	return tap;
-}
-
 /* What QEMU is to inherit. Return: a descriptor, 0 if it needs none, or negative errno after a message. */
-static int connect_port(const struct guest_run *run, struct place *p, const char *path, int *service)
+static int connect_port(const struct guest_run *run, struct place *p, const char *path)
 {
 	int fd;
 
 	if (run->port == QEMU_PORT_TAP)
-		return attach_tap(run, p, service);
+		return fd_steal(&p->tap);
 	/* A QEMU of before 7.2 cannot connect itself. */
 	if (qemu_connects_itself(&run->qemu))
 		return 0;
@@ -159,7 +179,7 @@ static int start(struct guest_run *run, struct place *p, const struct guest_fold
 		.name = p->name, .folder = folder, .ready = ready, .gentle = !run->mini, .detached = run->detach, .keep = { mini->fd },
 	};
 	struct qemu_guest *g = &run->guest;
-	_cleanup_fd_ int service = -1, connection = path ? connect_port(run, p, path, &service) : -ENOMEM;
+	_cleanup_fd_ int connection = path ? connect_port(run, p, path) : -ENOMEM;
 
 	if (connection < 0)
 		return EXIT_FAILURE;
@@ -184,8 +204,8 @@ static int run_here(struct guest_run *run, int ready)
 	struct mini mini __attribute__((cleanup(mini_fini))) = { .fd = -1 };
 	struct guest_folder folder __attribute__((cleanup(guest_folder_fini))) = { .lock = -1 };
 	_cleanup_fd_ int lan = lan_connect(run->lan, LAN_START);
-	struct place place = { 0 };
-	int status = EXIT_FAILURE, r = lan < 0 ? lan : register_guest(lan, run, &place);
+	struct place place __attribute__((cleanup(place_fini))) = { .service = -1, .tap = -1 };
+	int status = EXIT_FAILURE, r = lan < 0 ? lan : take_place(lan, run, &place);
 
 	if (r < 0)
 		return lan < 0 ? cli_status(lan) : EXIT_FAILURE;
