@@ -10,6 +10,8 @@
 #include "cli/fabric.h"
 #include "cli/lan_client.h"
 #include "cli/qemu.h"
+#include "lan/guest.h"
+#include "lan/machine_id.h"
 #include "lan/paths.h"
 #include "lan/plan.h"
 
@@ -76,15 +78,59 @@ static char *find_bridge(const char *lan)
 	return *bridge ? strdup(bridge) : NULL;
 }
 
-static int print_tap(const struct options *o, const struct qemu_program *qemu, const json_t *guest)
+/* What the LAN knows of a guest. Return: 1; 0 if it knows none of that name; or negative errno after a message. */
+static int look_up(int lan, const char *name, char mac[static MAC_TEXT_SIZE])
 {
-	_cleanup_(freep) char *helper = helper_line(lan_text(guest, "name")), *bridge = helper ? find_bridge(o->lan) : NULL, *line = NULL;
-	_cleanup_words_ struct words words = { 0 };
+	_cleanup_json_ json_t *reply = NULL;
+	char error[VARLINK_ERROR_SIZE], text[512];
+	int r = lan_try(lan, "Resolve", json_pack("{s:s}", "guest", name), &reply, error);
 
+	if (r == VARLINK_ERROR && !strcmp(error, "NoGuest"))
+		return 0;
+	if (r == VARLINK_ERROR)
+		log_error("%s", lan_error_text(error, reply, text, sizeof(text)));
+	if (r)
+		return r == VARLINK_ERROR ? -EREMOTEIO : r;
+	snprintf(mac, MAC_TEXT_SIZE, "%s", lan_text(json_object_get(reply, "guest"), "mac"));
+	return 1;
+}
+
+/*
+ * Name and MAC that the guest of a bridge LAN will have. Nothing is registered there before it is attached, but the MAC is that of its
+ * entry in the file, or else follows from the name, for hospes-bridged as for us.
+ */
+static int foresee(int lan, const struct options *o, char name[static GUEST_NAME_SIZE], char mac[static MAC_TEXT_SIZE])
+{
+	char machine_id[MACHINE_ID_SIZE];
+	int r = 0;
+
+	snprintf(name, GUEST_NAME_SIZE, "%s", o->name ? o->name : "guest-1");
+	r = look_up(lan, name, mac);
+	for (unsigned int number = 2; r > 0 && !o->name; number++) {
+		snprintf(name, GUEST_NAME_SIZE, "guest-%u", number);
+		r = look_up(lan, name, mac);
+	}
+	if (r)
+		return r < 0 ? r : 0;
+	machine_id_read(machine_id);
+	mac_format(guest_mac(machine_id, o->lan, name), mac);
+	return 0;
+}
+
+static int print_tap(int lan, const struct options *o, const struct qemu_program *qemu)
+{
+	_cleanup_(freep) char *helper = NULL, *bridge = NULL, *line = NULL;
+	_cleanup_words_ struct words words = { 0 };
+	char name[GUEST_NAME_SIZE], mac[MAC_TEXT_SIZE];
+
+	if (foresee(lan, o, name, mac) < 0)
+		return EXIT_FAILURE;
+	helper = helper_line(name);
+	bridge = helper ? find_bridge(o->lan) : NULL;
 	if (!bridge)
 		return EXIT_FAILURE;
 	qemu_add_net(&words, qemu, &(struct qemu_net){
-		.port = o->port, .mac = lan_text(guest, "mac"), .bridge = bridge, .helper = helper, .vhost = qemu_vhost() });
+		.port = o->port, .mac = mac, .bridge = bridge, .helper = helper, .vhost = qemu_vhost() });
 	line = words_quote(&words);
 	return line && puts(line) >= 0 && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -123,7 +169,9 @@ int cmd_qemu_args(int argc, char **argv)
 	fd = lan_connect(o.lan, LAN_START);
 	if (fd < 0)
 		return cli_status(fd);
+	if (o.fabric == FABRIC_BRIDGE)
+		return print_tap(fd, &o, &qemu);
 	if (lan_call(fd, "Register", json_pack("{s:s*}", "name", o.name), &guest) < 0)
 		return EXIT_FAILURE;
-	return o.fabric == FABRIC_BRIDGE ? print_tap(&o, &qemu, guest) : print(&o, &qemu, guest);
+	return print(&o, &qemu, guest);
 }

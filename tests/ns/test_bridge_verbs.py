@@ -344,23 +344,31 @@ def test_ssh_config(bridged, nat_guest):
 
 def test_forward(lan_world, bridged, nat_guest, closing):
     closing(Echo(nat_guest, port=8000))
-    bridged.hospes("forward", "add", "-l", "br0", "0.0.0.0:8080", "web:8000", user=USER)
+    bridged.hospes("forward", "add", "-l", "br0", "0.0.0.0:8080", "web:8000", user=USER, status=1)
+    assert "sudo" in bridged.stderr, "ports of a host with several users are root's to hand out"
+    bridged.hospes("forward", "add", "-l", "br0", "0.0.0.0:8080", "web:8000")
     assert "0.0.0.0:8080" in bridged.hospes("forward", "ls", "-l", "br0", user=USER)
     with lan_world.lanhost.socket() as client:
         client.settimeout(5)
         client.connect((lan_world.HOST4, 8080))
         assert client.recv(100)
-    bridged.hospes("forward", "rm", "-l", "br0", "0.0.0.0:8080", user=USER)
+    bridged.hospes("forward", "rm", "-l", "br0", "0.0.0.0:8080")
     assert "no forwards" in bridged.hospes("forward", "ls", "-l", "br0", user=USER)
 
 
-def test_qemu_args(bridged, nat_guest):
-    """A line that a shell takes: the helper with the name, the guest's own MAC, the same each time."""
+def test_qemu_args(bridged, nat_guest, closing):
+    """A line that a shell takes: the helper with the name, the guest's own MAC, the same each time; and it is the MAC that Attach then gives."""
     line = bridged.hospes("qemu-args", "-l", "br0", "--name", "own", user=USER)
     words = shlex.split(line)
     assert words[0] == "-netdev" and words[1].startswith(f"tap,id=hospes,br=br0,helper={bridged.programs}/hospes-tap --name=own"), words
     assert re.fullmatch(r"virtio-net-pci,netdev=hospes,mac=52:54:00(:[0-9a-f]{2}){3}", words[3]), words
     assert bridged.hospes("qemu-args", "-l", "br0", "--name", "own", user=USER) == line
+    assert nat_guest.mac in bridged.hospes("qemu-args", "-l", "br0", "--name", "web", user=USER), "as the file says"
+    assert closing(KernelGuest(bridged, "own")).mac == words[3][-17:]
+    unnamed = bridged.hospes("qemu-args", "-l", "br0", user=USER)
+    assert "--name=guest-1" in unnamed, unnamed
+    closing(KernelGuest(bridged, "guest-1"))
+    assert "--name=guest-2" in bridged.hospes("qemu-args", "-l", "br0", user=USER)
 
 
 # ---- hooks
