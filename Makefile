@@ -17,6 +17,7 @@ demo:
 	tools/packages build run demo
 	$(MAKE) all
 	tools/demo
+	[ "$$(id -u)" != 0 ] || tools/demo-bridge
 
 check:
 	tools/packages build run demo test

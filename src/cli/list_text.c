@@ -8,12 +8,14 @@
 
 #define BLANK " "   /* a cell that is meant to be empty */
 
-/* Of a bridge LAN, host and DNS may be the business of the router behind the uplink. */
-static void print_net(const json_t *status, const char *version, const char *net, const char *host, const char *dns, FILE *to)
+/* The gateway of a user LAN is the host; that of a bridge LAN may be a router behind the uplink, and DNS that router's business. */
+static void print_net(const json_t *status, const char *version, const char *net, const char *gateway, const char *dns, FILE *to)
 {
+	const char *who = strcmp(lan_text(status, "fabric"), "bridge") ? "host" : "gateway";
+
 	fprintf(to, "%s %s", version, net);
-	if (*lan_text(status, host))
-		fprintf(to, ": host %s", lan_text(status, host));
+	if (*lan_text(status, gateway))
+		fprintf(to, ": %s %s", who, lan_text(status, gateway));
 	if (*lan_text(status, dns))
 		fprintf(to, ", DNS %s", lan_text(status, dns));
 	fputc('\n', to);

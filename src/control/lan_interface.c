@@ -99,7 +99,7 @@ static json_t *address_text(bool has, addr_t a)
 {
 	char text[ADDR_TEXT_SIZE];
 
-	return has ? json_string(addr_format(a, text)) : json_null();
+	return has && !addr_is_any(a) ? json_string(addr_format(a, text)) : json_null();
 }
 
 json_t *lan_status_networks(const struct lan_plan *p)
