@@ -19,10 +19,10 @@ def config(uplink, more="", allow=BridgeWorld.USER):
     return f"[LAN]\nFabric = bridge\nBridge = br0\nUplink = {uplink}\nAllow = {allow}\n{more}"
 
 
-def plugged(plug, lan_world, kind):
+def plugged(plug, lan_world, kind, **options):
     if kind == "vlan" and not has_vlans(lan_world):
         pytest.skip("this kernel has no 802.1Q")
-    return plug(kind)
+    return plug(kind, **options)
 
 
 def link_of(world, name):
@@ -32,7 +32,7 @@ def link_of(world, name):
 @pytest.mark.parametrize("kind", KINDS)
 def test_there_and_back(lan_world, plug, bridged, kind):
     """Addresses, routes and rules move to a bridge with the card's own MAC; everything answers; down undoes it all."""
-    uplink = plugged(plug, lan_world, kind)
+    uplink = plugged(plug, lan_world, kind, dad=True)
     bridged.configure(config(uplink))
     assert lan_world.reaches() == lan_world.wants()
     before = state_of(lan_world.host)

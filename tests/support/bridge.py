@@ -150,8 +150,11 @@ class BridgeWorld:
 
     # ---- the host's uplink
 
-    def plug(self, kind="static"):
-        """Give the host its uplink: kind is static, ipv6, dhcp or vlan. Return: the name of the card that has the addresses."""
+    def plug(self, kind="static", dad=False):
+        """Give the host its uplink: kind is static, ipv6, dhcp, dotted or vlan. Return: the name of the card that has the addresses.
+
+        Without duplicate address detection, which makes everything wait for a second or two, unless dad."""
+        self.host.sysctl(f"net.ipv6.conf.default.accept_dad={int(dad)}")
         link(self.host, "eth0", self.router, "host0")
         self.uplink, self.kind = "eth0", kind
         port = "host0"
