@@ -72,7 +72,8 @@ static int register_name(int lan, const struct guest_run *run, const char *name,
 	char error[VARLINK_ERROR_SIZE], text[512];
 	int r;
 
-	p->ours = !is_kept(lan, name);
+	/* With its tap, the service of a bridge LAN forgets a guest that stands in no file. */
+	p->ours = run->port != QEMU_PORT_TAP && !is_kept(lan, name);
 	r = lan_try(lan, "Register", json_pack("{s:s*, s:s*, s:i}", "name", name, "user", run->mini ? "root" : NULL, "pid", (int)getpid()),
 		    &reply, error);
 	if (r == VARLINK_ERROR) {
@@ -100,6 +101,7 @@ static int attach_name(const struct guest_run *run, const char *name, bool last,
 	if (tap < 0)
 		return tap == -EBUSY ? -EEXIST : tap;
 	p->tap = tap;
+	snprintf(p->name, sizeof(p->name), "%s", lan_text(reply, "name"));
 	snprintf(p->mac, sizeof(p->mac), "%s", lan_text(reply, "mac"));
 	return 0;
 }
@@ -108,7 +110,7 @@ static int take_name(int lan, const struct guest_run *run, const char *name, boo
 {
 	int r = run->port == QEMU_PORT_TAP ? attach_name(run, name, last, p) : 0;
 
-	return r ? r : register_name(lan, run, name, last || p->tap >= 0, p);
+	return r ? r : register_name(lan, run, p->tap >= 0 ? p->name : name, last || p->tap >= 0, p);
 }
 
 static int take_place(int lan, const struct guest_run *run, struct place *p)
