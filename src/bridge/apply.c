@@ -72,7 +72,8 @@ static bool send_batch(struct run *run, size_t from, size_t to, const uint8_t *m
 }
 
 /*
- * Steps @from to @to in as few batches as can be. A step whose link is made by an earlier one of the batch ends the batch before it; a link that is not there even then fails that step.
+ * Steps @from to @to in as few batches as can be. A step whose link is made by an earlier one of the batch ends the batch before it; a link
+ * that is not there even then fails that step.
  */
 static bool take_batch(struct run *run, size_t from, size_t to)
 {

@@ -2,7 +2,8 @@
 /*
  * Steps taken: netlink, sysctl files, the tun device, nft.
  *
- * Contiguous steps of netlink go in one sendmsg of several messages, so that the host is without its addresses for no longer than the kernel needs. Each step is in the journal before it is taken.
+ * Contiguous steps of netlink go in one sendmsg of several messages, so that the host is without its addresses for no longer than the
+ * kernel needs. Each step is in the journal before it is taken.
  */
 #pragma once
 #include "bridge/bridge.h"
@@ -10,7 +11,7 @@
 
 struct apply {
 	struct journal *journal;      /* NULL: none is kept */
-	bool undo;                    /* a step fails: undo those taken, in reverse, and stop; otherwise go on with the rest (the way down) */
+	bool undo;                    /* a step fails: undo those taken and stop; otherwise go on with the rest (the way down) */
 	bool single;                  /* one message at a time, for tests that stop between any two steps */
 	/* For tests; may be NULL: called after each step was taken. Return: nonzero to stop there and then, as if killed. */
 	int (*after)(void *owner, const struct step *step, size_t number);
@@ -28,7 +29,8 @@ struct apply_result {
 /**
  * bridge_apply() - take the steps, in order
  * @steps: numbers are filled in
- * Return: 0; -ECANCELED if @a->after stopped it; or the first step's negative errno, with @result. Users who own taps are looked up before the first step.
+ * Return: 0; -ECANCELED if @a->after stopped it; or the first step's negative errno, with @result. Users who own taps are looked up before
+ * the first step.
  */
 int bridge_apply(const struct apply *a, struct steps *steps, struct apply_result *result);
 

@@ -170,8 +170,8 @@ static int put_address(struct nl *n, const struct link_address *a, const struct 
 }
 
 /*
- * An IPv6 address that moves was found free of duplicates where it came from; without asking again it can be used at once. The mark of that ("nodad") is taken off behind it, so that the address looks
- * as it did.
+ * An IPv6 address that moves was found free of duplicates where it came from; without asking again it can be used at once. The mark of that
+ * ("nodad") is taken off behind it, so that the address looks as it did.
  */
 static int put_address_step(struct nl *n, const struct step *s)
 {

@@ -75,7 +75,8 @@ static int take_step(struct journal *j, const json_t *line, json_int_t number)
 static int take_line(struct journal *j, const json_t *line)
 {
 	static const struct { const char *word; enum step_state state; } words[] = { { "done", STEP_DONE }, { "undoing", STEP_UNDOING } };
-	const json_t *intend = json_object_get(line, "intend"), *mark = json_object_get(line, "mark"), *over = json_object_get(line, "undone");
+	const json_t *intend = json_object_get(line, "intend"), *mark = json_object_get(line, "mark");
+	const json_t *over = json_object_get(line, "undone");
 
 	if (json_is_integer(intend))
 		return take_step(j, line, json_integer_value(intend));

@@ -19,7 +19,10 @@ DEFINE_CLEANUP(nl)
  */
 int nl_dump(struct nl *n, uint16_t type, const void *header, size_t header_size, mnl_cb_t take, void *owner);
 
-/** nl_begin() - a message at the end of the batch. @flags: NLM_F_CREATE ...; Return: where to put the payload (VALUE_MESSAGE_SIZE), or NULL when out of memory */
+/**
+ * nl_begin() - a message at the end of the batch. @flags: NLM_F_CREATE ...; Return: where to put the payload (VALUE_MESSAGE_SIZE), or NULL
+ * when out of memory
+ */
 struct nlmsghdr *nl_begin(struct nl *n, uint16_t type, uint16_t flags);
 /** nl_end() - that message is whole */
 void nl_end(struct nl *n, const struct nlmsghdr *h);

@@ -205,7 +205,8 @@ static void make_taps(struct planner *p)
 
 	for (size_t i = 0; i < p->b->tap_count; i++) {
 		const char *name = p->b->taps[i].name;
-		const struct link *l = snapshot_link_named(p->now, name), *master = l && l->master ? snapshot_link(p->now, l->master) : NULL;
+		const struct link *l = snapshot_link_named(p->now, name);
+		const struct link *master = l && l->master ? snapshot_link(p->now, l->master) : NULL;
 		bool in = l && p->bridge && l->master == p->bridge->index;
 
 		if (!l)
@@ -221,7 +222,8 @@ static void make_taps(struct planner *p)
 }
 
 /*
- * The kernel's switch for all links flips each of them: those that were not as it was are written down first, so that on the way back they are put right behind it.
+ * The kernel's switch for all links flips each of them: those that were not as it was are written down first, so that on the way back they
+ * are put right behind it.
  */
 static void set_forwarding(struct planner *p, int version)
 {

@@ -29,10 +29,14 @@ static int check_bridge(struct planner *p)
 	if (!p->bridge)
 		return 0;
 	if (strcmp(p->bridge->kind, "bridge"))
-		return plan_refuse(p, "%s is the name of another link of this host, which is no bridge; write another name, such as Bridge = br1",
+		return plan_refuse(p,
+				   "%s is the name of another link of this host, which is no bridge; "
+				   "write another name, such as Bridge = br1",
 				   name);
 	if (!p->bridge->ours)
-		return plan_refuse(p, "there is a bridge %s already that hospes did not make; write another name, such as Bridge = br1, or remove it "
+		return plan_refuse(p,
+				   "there is a bridge %s already that hospes did not make; "
+				   "write another name, such as Bridge = br1, or remove it "
 				   "first: ip link del %s", name, name);
 	if (p->bridge->alias[0] && strcmp(p->bridge->alias, plan_alias(p, alias)))
 		return plan_refuse(p, "the bridge %s belongs to another LAN (\"%s\"); write another name, such as Bridge = br1", name,
@@ -63,7 +67,8 @@ static int check_taken(struct planner *p)
 
 		for (size_t k = 0; k < ARRAY_SIZE(greedy); k++)
 			if (l->lower == p->uplink->index && !strcmp(l->kind, greedy[k]))
-				return plan_refuse(p, "%s carries %s, a %s, which takes its frames; remove it first: ip link del %s", p->b->uplink,
+				return plan_refuse(p, "%s carries %s, a %s, which takes its frames; remove it first: ip link del %s",
+						   p->b->uplink,
 						   l->name, l->kind, l->name);
 	}
 	return 0;
@@ -84,12 +89,15 @@ static int check_uplink(struct planner *p)
 	if (u->type == ARPHRD_LOOPBACK)
 		return plan_refuse(p, "%s is the loopback link, which leads nowhere; write the name of a network card as Uplink", name);
 	if (u->wireless)
-		return plan_refuse(p, "%s is a Wi-Fi card: an access point takes no frames from the MACs of guests, so it cannot be bridged; "
+		return plan_refuse(p,
+				   "%s is a Wi-Fi card: an access point takes no frames from the MACs of guests, so it cannot be bridged; "
 				   NAT_INSTEAD, name);
 	if (u->type != ARPHRD_ETHER)
 		return plan_refuse(p, "%s does not carry Ethernet (a tunnel, say), so it cannot be bridged; " NAT_INSTEAD, name);
 	if (!strcmp(u->kind, "bridge"))
-		return plan_refuse(p, "%s is a bridge itself; write the network card in it as Uplink, once it is out: ip link set dev CARD nomaster",
+		return plan_refuse(p,
+				   "%s is a bridge itself; write the network card in it as Uplink, once it is out: "
+				   "ip link set dev CARD nomaster",
 				   name);
 	if (!strncmp(u->kind, "macv", 4) || !strncmp(u->kind, "ipv", 3))
 		return plan_refuse(p, "%s is a %s, which cannot be bridged; write the card it stands on as Uplink", name, u->kind);
@@ -104,7 +112,9 @@ static int check_uplink(struct planner *p)
 static int check_mtu(struct planner *p)
 {
 	if (p->uplink && p->b->mtu > p->uplink->mtu)
-		return plan_refuse(p, "MTU = %u is more than %s carries (%u); write at most that, or raise it first: ip link set dev %s mtu %u",
+		return plan_refuse(p,
+				   "MTU = %u is more than %s carries (%u); write at most that, or raise it first: "
+				   "ip link set dev %s mtu %u",
 				   p->b->mtu, p->b->uplink, p->uplink->mtu, p->b->uplink, p->b->mtu);
 	return 0;
 }
@@ -128,7 +138,8 @@ static int check_address(struct planner *p, addr_t addr, unsigned int bits)
 		if (is_own(p, a->index) || !l || addr_is_loopback(a->local))
 			continue;
 		if (addr_equal(a->local, addr))
-			return plan_refuse(p, "%s is an address of %s already; write another, or remove it first: ip address del %s/%u dev %s",
+			return plan_refuse(p,
+					   "%s is an address of %s already; write another, or remove it first: ip address del %s/%u dev %s",
 					   addr_format(addr, text), l->name, addr_format(a->local, other), a->bits, l->name);
 		if (addr_in_prefix(addr, a->peer, shorter) && a->bits < (addr_is4(a->peer) ? 32 : 128))
 			return plan_refuse(p, "%s/%u overlaps the network of %s on %s/%u; write an address of another network",
@@ -166,9 +177,12 @@ static int check_taps(struct planner *p)
 		if (!l)
 			continue;
 		if (strcmp(l->kind, "tun") || !l->tap.tap)
-			return plan_refuse(p, "Taps: %s is the name of another link of this host, which is no tap; write another name", name);
+			return plan_refuse(p, "Taps: %s is the name of another link of this host, which is no tap; write another name",
+					   name);
 		if (!l->ours || (l->alias[0] && strcmp(l->alias, alias)))
-			return plan_refuse(p, "Taps: there is a tap %s already that is not of this LAN; write another name, or remove it first: "
+			return plan_refuse(p,
+					   "Taps: there is a tap %s already that is not of this LAN; "
+					   "write another name, or remove it first: "
 					   "ip tuntap del dev %s mode tap", name, name);
 		if (strcmp(l->tap.owner_name, p->b->taps[i].owner))
 			return plan_refuse(p, "Taps: %s belongs to %s, not %s; remove it first: ip tuntap del dev %s mode tap", name,

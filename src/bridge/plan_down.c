@@ -2,8 +2,9 @@
 /*
  * The way back: the journal's steps undone in reverse, less what does not hold any more.
  *
- * What somebody changed since stays as they left it, what is gone needs no removing, and what goes with a link that is removed anyway is left to that. Leases that were renewed on the bridge go back
- * with the life that they have now; one that has run out meanwhile does not come back.
+ * What somebody changed since stays as they left it, what is gone needs no removing, and what goes with a link that is removed anyway is
+ * left to that. Leases that were renewed on the bridge go back with the life that they have now; one that has run out meanwhile does not
+ * come back.
  */
 #include <errno.h>
 #include <linux/rtnetlink.h>
@@ -282,8 +283,10 @@ static bool is_planned(const struct way_back *w, const struct step *s)
 	for (size_t i = 0; i < w->out->count; i++) {
 		const struct step *o = &w->out->step[i];
 
-		if (o->kind == s->kind && !strcmp(o->link, s->link) && !strcmp(o->key, s->key) && link_address_same(&o->address, &s->address) &&
-		    (!s->route.raw || link_route_same(&o->route, &s->route)) && (!s->rule.raw || route_rule_same(&o->rule, &s->rule, "", "")))
+		if (o->kind == s->kind && !strcmp(o->link, s->link) && !strcmp(o->key, s->key) &&
+		    link_address_same(&o->address, &s->address) &&
+		    (!s->route.raw || link_route_same(&o->route, &s->route)) &&
+		    (!s->rule.raw || route_rule_same(&o->rule, &s->rule, "", "")))
 			return true;
 	}
 	return false;

@@ -58,7 +58,8 @@ static int check_guests(const struct lan_plan *p, const struct lan_config *c, ch
 
 	for (size_t i = 0; i < c->guest_count; i++)
 		if (!addr_is_any(c->guests[i].ip4) && addr_equal(c->guests[i].ip4, p->gateway4)) {
-			snprintf(error, error_size, "LAN %s: guest %s (line %u) cannot have %s, which is the host's", c->name, c->guests[i].name,
+			snprintf(error, error_size, "LAN %s: guest %s (line %u) cannot have %s, which is the host's", c->name,
+				 c->guests[i].name,
 				 c->guests[i].line, addr_format(p->gateway4, text));
 			return -EINVAL;
 		}
@@ -109,13 +110,15 @@ static void write_masquerade(FILE *f, const struct planner *p)
 	if (p->lan.ip4)
 		fprintf(f, "\t\tip saddr %s/%u oifname != \"%s\" masquerade\n", addr_format(p->lan.net4, text), p->lan.bits4, p->b->bridge);
 	if (p->lan.ip6)
-		fprintf(f, "\t\tip6 saddr %s/%u oifname != \"%s\" masquerade\n", addr_format(p->lan.net6, text), p->lan.bits6, p->b->bridge);
+		fprintf(f, "\t\tip6 saddr %s/%u oifname != \"%s\" masquerade\n", addr_format(p->lan.net6, text), p->lan.bits6,
+			p->b->bridge);
 	fprintf(f, "\t}\n");
 }
 
 /*
- * NAT: nobody comes in unasked, but by a forward. Isolated: nothing passes between the bridge and anything else, the host among it. Routed: nothing is kept out, and the (empty) chain says whose the
- * LAN is. Frames from guest to guest meet the forward hook too where br_netfilter is on; they have the bridge on both sides.
+ * NAT: nobody comes in unasked, but by a forward. Isolated: nothing passes between the bridge and anything else, the host among it. Routed:
+ * nothing is kept out, and the (empty) chain says whose the LAN is. Frames from guest to guest meet the forward hook too where br_netfilter
+ * is on; they have the bridge on both sides.
  */
 static void write_chains(FILE *f, const struct planner *p)
 {
@@ -127,10 +130,12 @@ static void write_chains(FILE *f, const struct planner *p)
 			   "\t\tiifname != \"%s\" oifname \"%s\" ct status dnat accept\n"
 			   "\t\tiifname != \"%s\" oifname \"%s\" drop\n", bridge, bridge, bridge, bridge, bridge, bridge);
 	if (p->b->isolated)
-		fprintf(f, "\t\tiifname \"%s\" oifname != \"%s\" drop\n\t\tiifname != \"%s\" oifname \"%s\" drop\n", bridge, bridge, bridge, bridge);
+		fprintf(f, "\t\tiifname \"%s\" oifname != \"%s\" drop\n\t\tiifname != \"%s\" oifname \"%s\" drop\n", bridge, bridge,
+			bridge, bridge);
 	fprintf(f, "\t}\n");
 	if (p->b->isolated)
-		fprintf(f, "\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t\tiifname \"%s\" drop\n\t}\n", bridge);
+		fprintf(f, "\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t\tiifname \"%s\" drop\n\t}\n",
+			bridge);
 	if (p->b->nat)
 		write_masquerade(f, p);
 }

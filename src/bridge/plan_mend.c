@@ -44,8 +44,8 @@ static void *insert(void **list, size_t *count, size_t at, size_t size)
 }
 
 /*
- * Where it stood: IPv4 addresses went off from the end of the list, so each stands before those that went earlier and behind what is still there; IPv6 ones from the front, behind those that went earlier
- * and before what is still there.
+ * Where it stood: IPv4 addresses went off from the end of the list, so each stands before those that went earlier and behind what is still
+ * there; IPv6 ones from the front, behind those that went earlier and before what is still there.
  */
 static size_t place_of(const struct snapshot *now, bool four)
 {

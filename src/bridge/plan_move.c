@@ -4,10 +4,12 @@
  *
  * These steps stand together so that they go in one batch: enslave; rules; routes off, addresses off; addresses on, routes on.
  *
- * The order of addresses matters: of a network's the first is its primary one. IPv4 puts a new address at the end of the kernel's list, IPv6 at its front, and what goes on must come out as it was,
- * forth and, with these steps in reverse, back. So addresses go off from the end of which they came on last.
+ * The order of addresses matters: of a network's the first is its primary one. IPv4 puts a new address at the end of the kernel's list,
+ * IPv6 at its front, and what goes on must come out as it was, forth and, with these steps in reverse, back. So addresses go off from the
+ * end of which they came on last.
  *
- * What the kernel makes by itself (connected and local routes, IPv6's link-local address) is not copied: it comes with the bridge's addresses.
+ * What the kernel makes by itself (connected and local routes, IPv6's link-local address) is not copied: it comes with the bridge's
+ * addresses.
  */
 #include <errno.h>
 #include <linux/if_addr.h>
@@ -92,11 +94,13 @@ static bool is_kernels(const struct planner *p, const struct link_route *r)
 {
 	if (r->protocol != RTPROT_KERNEL)
 		return false;
-	return r->type != RTN_UNICAST || r->table == RT_TABLE_LOCAL || (r->family == AF_INET6 && addr_is_link_local(r->to)) || is_connected(p, r);
+	return r->type != RTN_UNICAST || r->table == RT_TABLE_LOCAL || (r->family == AF_INET6 && addr_is_link_local(r->to)) ||
+	       is_connected(p, r);
 }
 
 /*
- * The kernel leaves the connected route of an address whose life ends to run out, where it would compete with the bridge's: it is taken away. (IPv4 has no such.)
+ * The kernel leaves the connected route of an address whose life ends to run out, where it would compete with the bridge's: it is taken
+ * away. (IPv4 has no such.)
  */
 static bool runs_out(const struct planner *p, const struct link_route *r)
 {

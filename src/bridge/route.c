@@ -141,7 +141,8 @@ static void put_nexthops(struct nlmsghdr *h, const struct nlattr *several, unsig
 }
 
 /*
- * A route that names a nexthop object says where that leads, too; the kernel refuses both in a request. On the link it came from the object is named again; on another, where it led.
+ * A route that names a nexthop object says where that leads, too; the kernel refuses both in a request. On the link it came from the object
+ * is named again; on another, where it led.
  */
 static bool is_put(const struct link_route *r, uint16_t type, bool object)
 {
@@ -189,7 +190,8 @@ bool link_route_is_default(const struct link_route *r)
 bool link_route_same(const struct link_route *a, const struct link_route *b)
 {
 	return a->family == b->family && a->bits == b->bits && addr_equal(a->to, b->to) && a->table == b->table && a->metric == b->metric &&
-	       a->type == b->type && a->multipath == b->multipath && addr_equal(a->gateway, b->gateway) && addr_equal(a->source, b->source) &&
+	       a->type == b->type && a->multipath == b->multipath && addr_equal(a->gateway, b->gateway) &&
+	       addr_equal(a->source, b->source) &&
 	       header_of(a)->rtm_tos == header_of(b)->rtm_tos;
 }
 

@@ -19,7 +19,8 @@ static const char *const general[] = {
 	"net/bridge/bridge-nf-call-arptables",
 };
 static const char *const of_links4[] = {
-	"forwarding", "rp_filter", "arp_ignore", "arp_announce", "arp_filter", "accept_local", "accept_redirects", "send_redirects", "proxy_arp",
+	"forwarding", "rp_filter", "arp_ignore", "arp_announce", "arp_filter", "accept_local", "accept_redirects", "send_redirects",
+	"proxy_arp",
 	"promote_secondaries", "route_localnet",
 };
 static const char *const of_links6[] = {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a network namespace looks like at one moment: links, addresses, routes of every table, policy rules, the sysctls that matter, the names of nft tables.
+ * What a network namespace looks like at one moment: links, addresses, routes of every table, policy rules, the sysctls that matter, the
+ * names of nft tables.
  *
- * It is read from the kernel (snapshot_read()), or from JSON, so that the planner and the doctor can be tried on hosts that are not at hand. Nothing in it refers to the kernel any more:
- * the order of each list is the kernel's own (an address that comes first in its network is the primary one).
+ * It is read from the kernel (snapshot_read()), or from JSON, so that the planner and the doctor can be tried on hosts that are not at
+ * hand. Nothing in it refers to the kernel any more: the order of each list is the kernel's own (an address that comes first in its network
+ * is the primary one).
  *
- * A route and a rule keep their netlink message ("raw": struct rtmsg or fib_rule_hdr and the attributes), so that one can be made again exactly, with another output interface; the other fields
- * are read from it.
+ * A route and a rule keep their netlink message ("raw": struct rtmsg or fib_rule_hdr and the attributes), so that one can be made again
+ * exactly, with another output interface; the other fields are read from it.
  */
 #pragma once
 #include <jansson.h>
@@ -33,7 +35,7 @@ struct link {
 	bool ours;                    /* its alias says so (or the journal: bridge_plan_mend()) */
 	uint16_t vlan_id;
 	struct { bool tap, persist; uint32_t owner, group; char owner_name[33]; } tap; /* kind "tun"; UINT32_MAX: anybody */
-	struct { bool stp, nf_call_ip, nf_call_ip6; uint32_t forward_delay, hello, max_age; } bridge; /* kind "bridge"; hundredths of seconds */
+	struct { bool stp, nf_call_ip, nf_call_ip6; uint32_t forward_delay, hello, max_age; } bridge; /* hundredths of seconds */
 	struct { uint8_t state; bool isolated; } port; /* of a bridge: BR_STATE_ */
 };
 
@@ -95,7 +97,8 @@ DEFINE_CLEANUP(snapshot)
 /** snapshot_to_json() - all of it; Return: a new reference, or NULL when out of memory */
 json_t *snapshot_to_json(const struct snapshot *s);
 /**
- * snapshot_from_json() - and back. A route or rule without "raw" gets one from its other fields, and what is left out has the kernel's default: so a host can be written by hand.
+ * snapshot_from_json() - and back. A route or rule without "raw" gets one from its other fields, and what is left out has the kernel's
+ * default: so a host can be written by hand.
  * Return: 0, -ENOMEM, or -EINVAL with @error (256 bytes)
  */
 int snapshot_from_json(struct snapshot **out, const json_t *json, char *error, size_t error_size);

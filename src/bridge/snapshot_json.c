@@ -37,7 +37,8 @@ static void put_dev(json_t *j, const char *key, const struct snapshot *s, unsign
 
 static json_t *link_to_json(const struct snapshot *s, const struct link *l)
 {
-	json_t *j = json_pack("{si ss si si sb sb}", "index", (int)l->index, "name", l->name, "type", l->type, "mtu", (int)l->mtu, "up", l->up,
+	json_t *j = json_pack("{si ss si si sb sb}", "index", (int)l->index, "name", l->name, "type", l->type, "mtu", (int)l->mtu, "up",
+			      l->up,
 			      "lower_up", l->lower_up);
 
 	put_text(j, "kind", l->kind);
@@ -264,7 +265,8 @@ static int sysctls_from_json(struct snapshot *s, const json_t *object)
 int snapshot_from_json(struct snapshot **out, const json_t *json, char *error, size_t error_size)
 {
 	static const struct { const char *key; int (*take)(struct snapshot *s, const json_t *j); } lists[] = {
-		{ "addresses", address_from_json }, { "routes", route_from_json }, { "rules", rule_from_json }, { "tables", table_from_json },
+		{ "addresses", address_from_json }, { "routes", route_from_json }, { "rules", rule_from_json },
+		{ "tables", table_from_json },
 	};
 	_cleanup_(snapshot_freep) struct snapshot *s = calloc(1, sizeof(*s));
 	const char *where = "links";

@@ -195,9 +195,11 @@ static bool is_whole(const struct step *s)
 int step_from_json(struct step *out, const json_t *json)
 {
 	struct step s = { 0 };
-	const json_t *address = json_object_get(json, "address"), *route = json_object_get(json, "route"), *rule = json_object_get(json, "rule");
+	const json_t *address = json_object_get(json, "address"), *route = json_object_get(json, "route");
+	const json_t *rule = json_object_get(json, "rule");
 	const char *text = json_string_value(json_object_get(json, "text"));
-	bool good = get_kind(json, &s.kind) && get_text(s.link, sizeof(s.link), json, "link") && get_text(s.key, sizeof(s.key), json, "key") &&
+	bool good = get_kind(json, &s.kind) && get_text(s.link, sizeof(s.link), json, "link") &&
+		    get_text(s.key, sizeof(s.key), json, "key") &&
 		    get_text(s.value, sizeof(s.value), json, "value") && get_text(s.old, sizeof(s.old), json, "old") &&
 		    (!address || link_address_from_json(&s.address, address));
 	int r = good ? 0 : -EINVAL;

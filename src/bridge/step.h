@@ -2,8 +2,8 @@
 /*
  * A step: one change of the kernel's network state, as a value.
  *
- * It can be printed as the ip, sysctl or nft command that says the same, kept as JSON, and turned into its inverse. What it needs for that it carries itself ("old"). Links are named, since an index
- * means nothing in a journal.
+ * It can be printed as the ip, sysctl or nft command that says the same, kept as JSON, and turned into its inverse. What it needs for that
+ * it carries itself ("old"). Links are named, since an index means nothing in a journal.
  */
 #pragma once
 #include "bridge/snapshot.h"

@@ -194,7 +194,8 @@ static void write_step(FILE *f, const struct step *s)
 		fprintf(f, "nft delete table %s", s->key);
 		break;
 	case STEP_BRIDGE_ADD: case STEP_BRIDGE_DEL: case STEP_TAP_ADD: case STEP_TAP_DEL: case STEP_ALIAS: case STEP_MAC: case STEP_MTU:
-	case STEP_UP: case STEP_MASTER: case STEP_ISOLATED: case STEP_STP: case STEP_FORWARD_DELAY: case STEP_HELLO: case STEP_MAX_AGE: case STEP_KINDS:
+	case STEP_UP: case STEP_MASTER: case STEP_ISOLATED: case STEP_STP: case STEP_FORWARD_DELAY: case STEP_HELLO:
+	case STEP_MAX_AGE: case STEP_KINDS:
 		write_link(f, s);
 		break;
 	}

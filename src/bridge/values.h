@@ -15,7 +15,10 @@ struct link_names { unsigned int (*index)(const void *owner, const char *name); 
 
 /** link_address_parse() - from the payload of RTM_NEWADDR. Return: false if it is none of the two versions. */
 bool link_address_parse(struct link_address *a, const void *payload, size_t size);
-/** link_address_put() - the payload of RTM_NEWADDR or RTM_DELADDR on link @index, which is called @name: a label that begins with the name of another link begins with this one's then */
+/**
+ * link_address_put() - the payload of RTM_NEWADDR or RTM_DELADDR on link @index, which is called @name: a label that begins with the name
+ * of another link begins with this one's then
+ */
 void link_address_put(struct nlmsghdr *h, const struct link_address *a, unsigned int index, const char *name);
 json_t *link_address_to_json(const struct link_address *a);
 bool link_address_from_json(struct link_address *a, const json_t *json);
@@ -28,7 +31,8 @@ static inline bool link_address_is_dynamic(const struct link_address *a) { retur
 int link_route_parse(struct link_route *r, const void *payload, size_t size);
 /**
  * link_route_put() - the payload of RTM_NEWROUTE or RTM_DELROUTE
- * @from, @to: a route with one output link leaves by @to (0: by none, as blackholes do); of several nexthops those by @from leave by @to. What only the kernel tells (cache, state flags) is left out.
+ * @from, @to: a route with one output link leaves by @to (0: by none, as blackholes do); of several nexthops those by @from leave by @to.
+ *             What only the kernel tells (cache, state flags) is left out.
  */
 void link_route_put(struct nlmsghdr *h, const struct link_route *r, unsigned int from, unsigned int to);
 /** link_route_uses() - does it leave by this link, among others? */

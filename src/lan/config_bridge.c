@@ -159,7 +159,8 @@ const struct config_key config_bridge_keys[] = {
 	{ SECTION_LAN, "NAT", "yes or no", set_nat, WORD_OF_BRIDGE },
 	{ SECTION_LAN, "Isolated", "yes or no", set_isolated, WORD_OF_BRIDGE },
 	{ SECTION_LAN, "Guests", "together or isolated", set_guests, WORD_OF_BRIDGE },
-	{ SECTION_LAN, "Taps", "up to 64 of TAP:USER, each tap once, a tap's name being " NAME_EXPECTED "tap0:wangji", set_taps, WORD_OF_BRIDGE },
+	{ SECTION_LAN, "Taps", "up to 64 of TAP:USER, each tap once, a tap's name being " NAME_EXPECTED "tap0:wangji", set_taps,
+	 WORD_OF_BRIDGE },
 	{ SECTION_LAN, "Allow", "up to 64 users and @groups, such as wangji, @kvm", set_allow, WORD_OF_BRIDGE },
 };
 const size_t config_bridge_key_count = ARRAY_SIZE(config_bridge_keys);
@@ -236,7 +237,8 @@ static const char *check_addresses(const struct lan_config *c, const char **key,
 
 	*key = "IPv4";
 	if (set && !b->uplink[0] && !c->has_net4) {
-		snprintf(text, size, "IPv4 = %s/%u: expected a network of /8 to /29 in a LAN without an Uplink", addr_format(b->addr4, address),
+		snprintf(text, size, "IPv4 = %s/%u: expected a network of /8 to /29 in a LAN without an Uplink", addr_format(b->addr4,
+															     address),
 			 b->bits4);
 		return text;
 	}
@@ -250,7 +252,8 @@ static const char *check_addresses(const struct lan_config *c, const char **key,
 	if (addr_is_any(b->gateway4))
 		return NULL;
 	if (b->ip4 == BRIDGE_IP_NONE || (set && !addr_in_prefix(b->gateway4, b->addr4, b->bits4)) || addr_equal(b->gateway4, b->addr4)) {
-		snprintf(text, size, "Gateway = %s: expected another address in the network that IPv4 names", addr_format(b->gateway4, address));
+		snprintf(text, size, "Gateway = %s: expected another address in the network that IPv4 names", addr_format(b->gateway4,
+															  address));
 		return text;
 	}
 	return NULL;
@@ -259,7 +262,8 @@ static const char *check_addresses(const struct lan_config *c, const char **key,
 /* IEEE 802.1D section 8.5: 2 * (forward delay - 1 s) >= max age >= 2 * (hello + 1 s) */
 static const char *check_stp(const struct bridge_config *b, const char **key)
 {
-	int delay = b->forward_delay < 0 ? 15 : b->forward_delay, hello = b->hello < 0 ? 2 : b->hello, age = b->max_age < 0 ? 20 : b->max_age;
+	int delay = b->forward_delay < 0 ? 15 : b->forward_delay, hello = b->hello < 0 ? 2 : b->hello,
+		age = b->max_age < 0 ? 20 : b->max_age;
 
 	*key = b->max_age < 0 ? "ForwardDelay" : "MaxAge";
 	if (b->stp && (2 * (delay - 1) < age || age < 2 * (hello + 1)))

@@ -27,7 +27,7 @@ struct bridge_config {
 	char uplink[LINK_NAME_SIZE]; /* "": none */
 	addr_t gateway4;             /* any (zero): none */
 	enum bridge_ip ip4, ip6;
-	addr_t addr4, addr6;         /* the host's, with BRIDGE_IP_STATIC; in a LAN without an uplink perhaps only the network (host bits zero): then the host's is chosen */
+	addr_t addr4, addr6;         /* the host's, with BRIDGE_IP_STATIC; in a LAN without an uplink perhaps only the network */
 	uint8_t bits4, bits6;
 	bool stp;
 	int forward_delay, hello, max_age; /* seconds; -1: as the kernel has them */
@@ -38,7 +38,10 @@ struct bridge_config {
 	struct bridge_allow allow[BRIDGE_ALLOW_MAX]; size_t allow_count; /* users and (@) groups that may attach guests */
 };
 
-/** link_name_valid() - may a bridge or tap of ours be called so? 1 to 15 bytes of [a-z0-9-], a letter first, none of the kernel's own ("all", "default", "lo") */
+/**
+ * link_name_valid() - may a bridge or tap of ours be called so? 1 to 15 bytes of [a-z0-9-], a letter first, none of the kernel's own
+ * ("all", "default", "lo")
+ */
 bool link_name_valid(const char *name);
 /** link_name_possible() - could any link of the host be called so? 1 to 15 bytes of [A-Za-z0-9_.@-], not "." or ".." */
 bool link_name_possible(const char *name);

@@ -36,7 +36,8 @@ const struct config_key *config_key(int number);
 /** config_key_list() - the names of a section's keys as "A, B, C"; Return: @into */
 const char *config_key_list(enum config_section section, char *into, size_t size);
 /**
- * config_parse_number() - a decimal number alone, from @min to @max. config_parse_net() - "ADDRESS/BITS"; the bits are not compared with the address's length.
+ * config_parse_number() - a decimal number alone, from @min to @max. config_parse_net() - "ADDRESS/BITS"; the bits are not compared with
+ * the address's length.
  * Return: false if it is none
  */
 bool config_parse_number(const char *text, uint32_t min, uint32_t max, uint32_t *out);

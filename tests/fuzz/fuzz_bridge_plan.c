@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* A host as JSON (the doctor's dumps, journals): refused, or one that a plan can be made for, whose steps can be printed, kept and undone. */
+/*
+ * A host as JSON (the doctor's dumps, journals): refused, or one that a plan can be made for, whose steps can be printed, kept and undone.
+ */
 #include "fuzz.h"
 
 #include <errno.h>

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* Up and down for real, in a network namespace: the host's addresses, routes, rules and sysctls are afterwards as they were, whatever step it was stopped at. */
+/*
+ * Up and down for real, in a network namespace: the host's addresses, routes, rules and sysctls are afterwards as they were, whatever step
+ * it was stopped at.
+ */
 #include "netns.h"
 
 #include <errno.h>
@@ -51,9 +54,11 @@ static void leave(struct world *w)
 static void furnish_some(void)
 {
 	/* IPv6 anew, without duplicate address detection: nothing is to be waited for. */
-	shell("for i in 1 0; do echo $i >/proc/sys/net/ipv6/conf/uplink/disable_ipv6; done; ip -6 addr add 2001:db8:1::7/64 dev uplink nodad && "
+	shell("for i in 1 0; do echo $i >/proc/sys/net/ipv6/conf/uplink/disable_ipv6; done; "
+	      "ip -6 addr add 2001:db8:1::7/64 dev uplink nodad && "
 	      "ip -6 route add default via 2001:db8:1::1");
-	shell("ip addr add 198.51.100.8/24 dev uplink && ip -6 addr add 2001:db8:7::5/64 dev uplink valid_lft 5000 preferred_lft 4000 nodad && "
+	shell("ip addr add 198.51.100.8/24 dev uplink && "
+	      "ip -6 addr add 2001:db8:7::5/64 dev uplink valid_lft 5000 preferred_lft 4000 nodad && "
 	      "ip -6 addr add 2001:db8:8::5/64 dev uplink nodad && ip route add 203.0.113.0/24 via 198.51.100.1 src 198.51.100.8 && "
 	      "ip -6 route add default via 2001:db8:1::1 dev uplink table 100 && ip rule add iif uplink lookup 100 priority 1000");
 }
@@ -67,12 +72,14 @@ static void furnish(void)
 	      "ip addr add 10.7.0.5/24 dev uplink noprefixroute metric 50");
 	shell("ip -6 addr add 2001:db8:7::5/64 dev uplink valid_lft 5000 preferred_lft 4000 mngtmpaddr nodad && "
 	      "ip -6 addr add 2001:db8:8::5/64 dev uplink noprefixroute");
-	shell("ip route add default via 198.51.100.2 metric 200 && ip route add 203.0.113.0/24 via 198.51.100.1 src 198.51.100.8 mtu 1400 && "
+	shell("ip route add default via 198.51.100.2 metric 200 && "
+	      "ip route add 203.0.113.0/24 via 198.51.100.1 src 198.51.100.8 mtu 1400 && "
 	      "ip route add 10.7.0.0/24 dev uplink proto kernel scope link src 10.7.0.5 metric 77 && "
 	      "ip route add 10.20.0.0/16 via 192.0.2.77 dev uplink onlink && ip route add blackhole 10.66.0.0/16 && "
 	      "ip route add default via 198.51.100.1 dev uplink table 100 && "
 	      "ip route add 10.30.0.0/16 nexthop via 198.51.100.1 weight 2 nexthop via 198.51.100.3 weight 1");
-	shell("ip -6 route add default via fe80::1 dev uplink metric 3000 pref high && ip -6 route add 2001:db8:9::/48 via 2001:db8:1::9 && "
+	shell("ip -6 route add default via fe80::1 dev uplink metric 3000 pref high && "
+	      "ip -6 route add 2001:db8:9::/48 via 2001:db8:1::9 && "
 	      "ip -6 route add 2001:db8:aa::/48 via 2001:db8:1::9 dev uplink expires 3000 && "
 	      "ip -6 route add 2001:db8:bb::/48 nexthop via 2001:db8:1::9 nexthop via 2001:db8:1::a && "
 	      "ip -6 route add default via 2001:db8:1::1 dev uplink table 100");
@@ -90,8 +97,10 @@ static char *dump(void)
 	char *text = NULL;
 	size_t size, room = 0;
 	FILE *to = open_memstream(&text, &size);
-	FILE *from = popen("bash -c 'ip -o -d link show; ip -o addr show; ip -o route show table all; ip -o -6 route show table all; ip rule; ip -6 rule; "
-			   "nft list ruleset; cd /proc/sys/net; grep . ipv4/ip_forward ipv[46]/conf/{all,lo,uplink,default}/* 2>/dev/null | "
+	FILE *from = popen("bash -c 'ip -o -d link show; ip -o addr show; ip -o route show table all; "
+			   "ip -o -6 route show table all; ip rule; ip -6 rule; "
+			   "nft list ruleset; cd /proc/sys/net; grep . ipv4/ip_forward ipv[46]/conf/{all,lo,uplink,default}/* "
+			   "2>/dev/null | "
 			   "grep -v stable_secret' | "
 			   "sed -E -e 's/[0-9]+sec/SECONDS/g' -e 's/expires [0-9]+/expires SECONDS/' -e 's/^[0-9]+: *//'", "r");
 
@@ -223,9 +232,16 @@ static void other_kinds_come_back(void **state)
 	round_trip(BRIDGED "IPv4 = 198.51.100.9/24\nGateway = 198.51.100.1\n", true, false);
 	round_trip(BRIDGED "IPv4 = none\nIPv6 = none\n", false, false);
 	round_trip("[LAN]\nFabric = bridge\nNAT = yes\n", true, false);
-	round_trip("[LAN]\nFabric = bridge\nIPv4 = 10.55.0.1/24\nIPv6 = fd00:55::1/64\nTaps = tap0:root, tap1:nobody\nGuests = isolated\n", true, false);
+	round_trip("[LAN]\nFabric = bridge\nIPv4 = 10.55.0.1/24\nIPv6 = fd00:55::1/64\nTaps = tap0:root, tap1:nobody\nGuests = isolated\n",
+		   true, false);
 	round_trip("[LAN]\nFabric = bridge\nIsolated = yes\n", true, false);
 }
+
+#define SHOW                                                                                                                  \
+	"show() { ip -o addr show dev $1 | grep -v fe80 | sed -E -e \"s/$1/DEV/g\" -e 's/[0-9]+sec/SECONDS/g' -e 's/^[0-9]+: *//'; " \
+	"ip -4 route show table all dev $1 | sed \"s/$1/DEV/g\"; "                                                              \
+	"ip -6 route show dev $1 | grep -v fe80: | sed -E \"s/expires [0-9]+//\"; "                                              \
+	"ip rule | sed \"s/$1/DEV/g\"; ip -o link show $1 | grep -o 'ether [0-9a-f:]*'; }; "
 
 /* What the host has on the bridge is what it had on the uplink, in ip's own words. */
 static void same_on_the_bridge(void **state)
@@ -235,13 +251,9 @@ static void same_on_the_bridge(void **state)
 	(void)state;
 	enter(&w, BRIDGED);
 	furnish();
-	shell("show() { ip -o addr show dev $1 | grep -v fe80 | sed -E -e \"s/$1/DEV/g\" -e 's/[0-9]+sec/SECONDS/g' -e 's/^[0-9]+: *//'; "
-	      "ip -4 route show table all dev $1 | sed \"s/$1/DEV/g\"; ip -6 route show dev $1 | grep -v fe80: | sed -E \"s/expires [0-9]+//\"; "
-	      "ip rule | sed \"s/$1/DEV/g\"; ip -o link show $1 | grep -o 'ether [0-9a-f:]*'; }; show uplink >%s/a", w.folder);
+	shell(SHOW "show uplink >%s/a", w.folder);
 	up(&w, NULL, 0);
-	shell("show() { ip -o addr show dev $1 | grep -v fe80 | sed -E -e \"s/$1/DEV/g\" -e 's/[0-9]+sec/SECONDS/g' -e 's/^[0-9]+: *//'; "
-	      "ip -4 route show table all dev $1 | sed \"s/$1/DEV/g\"; ip -6 route show dev $1 | grep -v fe80: | sed -E \"s/expires [0-9]+//\"; "
-	      "ip rule | sed \"s/$1/DEV/g\"; ip -o link show $1 | grep -o 'ether [0-9a-f:]*'; }; cd %s && show br0 >b && diff a b >&2; r=$?; rm a b; exit $r", w.folder);
+	shell(SHOW "cd %s && show br0 >b && diff a b >&2; r=$?; rm a b; exit $r", w.folder);
 	shell("! ip addr show dev uplink | grep -w inet6 >&2 && ! ip addr show dev uplink | grep -w inet >&2 && "
 	      "! ip route show table all dev uplink | grep . >&2");
 	shell("test $(cat /proc/sys/net/ipv6/conf/br0/accept_ra) = 2 && test $(cat /proc/sys/net/ipv4/conf/br0/rp_filter) = 2");
@@ -280,7 +292,8 @@ static void killed_anywhere(const char *config)
 		if (i & 1) {
 			up(&w, NULL, 0);
 			assert_done(&w);
-			shell("! ip addr show dev uplink 2>/dev/null | grep -w -e inet6 | grep 2001 | grep -q . || test %d = 1", !w.config->bridge.uplink[0]);
+			shell("! ip addr show dev uplink 2>/dev/null | grep -w -e inet6 | grep 2001 | grep -q . || test %d = 1",
+			      !w.config->bridge.uplink[0]);
 		}
 		down(&w);
 		settle_down();
@@ -430,11 +443,13 @@ static void leases(void **state)
 
 	(void)state;
 	enter(&w, BRIDGED);
-	shell("ip addr add 10.8.0.5/24 dev uplink valid_lft 500 preferred_lft 400 && ip addr add 10.7.0.5/24 dev uplink valid_lft 500 preferred_lft 400");
+	shell("ip addr add 10.8.0.5/24 dev uplink valid_lft 500 preferred_lft 400 && "
+	      "ip addr add 10.7.0.5/24 dev uplink valid_lft 500 preferred_lft 400");
 	up(&w, NULL, 0);
 	shell("ip addr change 10.8.0.5/24 dev br0 valid_lft 90000 preferred_lft 80000 && ip addr del 10.7.0.5/24 dev br0");
 	down(&w);
-	shell("ip addr show dev uplink | grep -A1 10.8.0.5 | grep -q -e 'valid_lft [89]....sec preferred' && ! ip addr show | grep -q 10.7.0.5");
+	shell("ip addr show dev uplink | grep -A1 10.8.0.5 | grep -q -e 'valid_lft [89]....sec preferred' && "
+	      "! ip addr show | grep -q 10.7.0.5");
 	leave(&w);
 }
 
@@ -442,7 +457,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(moves_and_comes_back), cmocka_unit_test(other_kinds_come_back), cmocka_unit_test(same_on_the_bridge),
-		cmocka_unit_test(undoes_on_failure), cmocka_unit_test(no_such_owner), cmocka_unit_test(journals), cmocka_unit_test(snapshots),
+		cmocka_unit_test(undoes_on_failure), cmocka_unit_test(no_such_owner), cmocka_unit_test(journals),
+		cmocka_unit_test(snapshots),
 		cmocka_unit_test(leases), cmocka_unit_test(killed_while_moving), cmocka_unit_test(killed_with_nat),
 	};
 

@@ -4,7 +4,8 @@
  *
  *	title    what is special about it            config   the text of the LAN's file, line by line; lan: its name (br0)
  *	host     a snapshot                          steps    the plan for up, as commands          error   or a part of the refusal
- *	journal  steps that a crash left behind, with "state"                                        down    the plan for down from that journal
+ *	journal  steps that a crash left behind,
+ with "state"                                        down    the plan for down from that journal
  *
  * With HOSPES_GOLDEN_WRITE=1 the plans are written into the files instead, to be read and judged by a person.
  */
@@ -94,7 +95,8 @@ static bool settle(json_t *golden, const char *key, json_t *is, bool write)
 	bool same = json_equal(is, json_object_get(golden, key));
 
 	if (!same && !write)
-		print_error("%s of \"%s\" is\n%s\n", key, json_string_value(json_object_get(golden, "title")), json_dumps(is, JSON_INDENT(1)));
+		print_error("%s of \"%s\" is\n%s\n", key, json_string_value(json_object_get(golden, "title")), json_dumps(is,
+															  JSON_INDENT(1)));
 	if (write)
 		json_object_set(golden, key, is);
 	json_decref(is);
@@ -171,17 +173,22 @@ static void goldens(void **state)
 static void mistakes(void **state)
 {
 	static const char *const steps[] = {
-		"{}", "[]", "{\"kind\": \"nothing\"}", "{\"kind\": \"mtu\"}", "{\"kind\": \"mtu\", \"link\": \"a-name-too-long-for-a-link\"}",
+		"{}", "[]", "{\"kind\": \"nothing\"}", "{\"kind\": \"mtu\"}",
+		"{\"kind\": \"mtu\", \"link\": \"a-name-too-long-for-a-link\"}",
 		"{\"kind\": \"mtu\", \"link\": 5}", "{\"kind\": \"address-add\", \"link\": \"br0\"}",
 		"{\"kind\": \"address-add\", \"link\": \"br0\", \"address\": {\"address\": \"10.0.0.1/33\"}}",
 		"{\"kind\": \"address-add\", \"link\": \"br0\", \"address\": {\"address\": \"10.0.0.1/24\", \"flags\": [\"no\"]}}",
-		"{\"kind\": \"route-add\", \"link\": \"br0\"}", "{\"kind\": \"route-add\", \"link\": \"br0\", \"route\": {\"raw\": \"02\"}}",
-		"{\"kind\": \"route-add\", \"link\": \"br0\", \"route\": {\"raw\": \"xx\"}}", "{\"kind\": \"rule-add\", \"rule\": {\"raw\": \"0\"}}",
+		"{\"kind\": \"route-add\", \"link\": \"br0\"}",
+		"{\"kind\": \"route-add\", \"link\": \"br0\", \"route\": {\"raw\": \"02\"}}",
+		"{\"kind\": \"route-add\", \"link\": \"br0\", \"route\": {\"raw\": \"xx\"}}",
+		"{\"kind\": \"rule-add\", \"rule\": {\"raw\": \"0\"}}",
 		"{\"kind\": \"sysctl\", \"key\": \"kernel/core_pattern\", \"value\": \"x\"}",
-		"{\"kind\": \"sysctl\", \"key\": \"net/../kernel/core_pattern\", \"value\": \"x\"}", "{\"kind\": \"nft-add\", \"key\": \"inet x\"}",
+		"{\"kind\": \"sysctl\", \"key\": \"net/../kernel/core_pattern\", \"value\": \"x\"}",
+		"{\"kind\": \"nft-add\", \"key\": \"inet x\"}",
 	};
 	static const char *const hosts[] = {
-		"{\"links\": [{}]}", "{\"links\": [{\"name\": \"a\", \"mac\": \"x\"}]}", "{\"links\": [{\"name\": \"a\", \"master\": \"b\"}]}",
+		"{\"links\": [{}]}", "{\"links\": [{\"name\": \"a\", \"mac\": \"x\"}]}",
+		"{\"links\": [{\"name\": \"a\", \"master\": \"b\"}]}",
 		"{\"addresses\": [{\"dev\": \"a\", \"address\": \"10.0.0.1/8\"}]}", "{\"addresses\": [5]}",
 		"{\"routes\": [{\"to\": \"x\"}]}", "{\"routes\": [{\"to\": \"default\", \"dev\": \"a\"}]}",
 		"{\"routes\": [{\"to\": \"default\", \"table\": \"x\"}]}", "{\"rules\": [{\"from\": \"x\"}]}", "{\"sysctls\": {\"a\": 1}}",

@@ -24,7 +24,8 @@ static void whole(void **state)
 
 	(void)state;
 	assert_int_equal(parse(&c, "office",
-		"[LAN]\nIPv4 = 192.168.1.2/24\nFabric = bridge\nBridge = br0\nUplink = eth0.10\nGateway=192.168.1.1\nIPv6 = 2001:db8::2/56\n"
+		"[LAN]\nIPv4 = 192.168.1.2/24\nFabric = bridge\nBridge = br0\nUplink = eth0.10\nGateway=192.168.1.1\n"
+		"IPv6 = 2001:db8::2/56\n"
 		"STP = yes\nForwardDelay = 9\nHello = 2\nMaxAge = 12\nMTU = 1400\nGuests = isolated\nTaps = tap0:wangji, tap1:Li_2\n"
 		"Allow = wangji @kvm\n[Guest]\nName = web\nMAC = 52:54:00:12:34:57\n", error), 0);
 	b = &c->bridge;
@@ -102,7 +103,8 @@ static void mistakes(void **state)
 		{ BRIDGE "Taps = tap0\n", 3, "Taps", "TAP:USER" }, { BRIDGE "Taps = tap0:a, tap0:b\n", 3, "Taps", "each tap once" },
 		{ BRIDGE "Taps = tap0123456789abcd:wangji\n", 3, "Taps", "1 to 15" },
 		{ BRIDGE "Taps = x:a\nUplink = x\n", 3, "x is the bridge's or the uplink's", "its own" },
-		{ BRIDGE "Allow = wang/ji\n", 3, "Allow", "users" }, { BRIDGE "Allow = @\n", 3, "Allow", "users" }, { BRIDGE "Allow =\n", 3, "Allow", "users" },
+		{ BRIDGE "Allow = wang/ji\n", 3, "Allow", "users" }, { BRIDGE "Allow = @\n", 3, "Allow", "users" }, { BRIDGE "Allow =\n",
+														     3, "Allow", "users" },
 	};
 
 	(void)state;
