@@ -33,8 +33,8 @@ static void cards_of_a_qemu(void **state)
 	static char *const words[] = {
 		"qemu-system-x86_64", "-m", "1G", "-netdev", "tap,id=a,ifname=tap0,script=no", "-device", "virtio-net-pci,mac=52:54:00:00:00:01,netdev=a",
 		"-netdev", "stream,id=b,addr.type=unix,addr.path=/run/user/7/hospes/default/stream", "-device", "e1000,netdev=b",
-		"-device", "virtio-blk-pci,drive=x", "-nic", "tap,fd=9,mac=52:54:00:00:00:03", "-device", "{\"driver\":\"virtio-net-pci\",\"netdev\":\"c\","
-		"\"mac\":\"52:54:00:00:00:04\"}", "-netdev", "{\"type\":\"tap\",\"ifname\":\"tap9\",\"id\":\"c\"}", "-nic", "none", "-netdev",
+		"-device", "virtio-blk-pci,drive=x", "-nic", "tap,fd=9,mac=52:54:00:00:00:03", "-device", ("{\"driver\":\"virtio-net-pci\",\"netdev\":\"c\","
+		"\"mac\":\"52:54:00:00:00:04\"}"), "-netdev", "{\"type\":\"tap\",\"ifname\":\"tap9\",\"id\":\"c\"}", "-nic", "none", "-netdev",
 	};
 	struct facts f = read_words(words, ARRAY_SIZE(words));
 
