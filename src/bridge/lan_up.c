@@ -22,7 +22,9 @@
 #include "bridge/services.h"
 #include "lan/paths.h"
 
-#define REFRESH_EACH (250 * USEC_MS)   /* no more often, however fast guests come and go */
+/* Rules are set at once, but on the average no more often than this, however fast guests come and go; so many times in a row they may be. */
+#define REFRESH_EACH  (250 * USEC_MS)
+#define REFRESH_BURST 16
 
 /* --- rules --- */
 
@@ -95,12 +97,12 @@ int lan_up_refresh(struct lan_up *l)
 	char error[512];
 	int r = 0;
 
-	l->refreshed = loop_now(l->p.loop);
 	timer_set(&l->refresh, next_expiry(l));
 	if (!text)
 		return -ENOMEM;
 	if (l->rules && !strcmp(l->rules, text))
 		return 0;
+	l->paced = MAX(l->paced, loop_now(l->p.loop)) + REFRESH_EACH;
 	r = ruleset_load(text, error, sizeof(error));
 	if (r < 0) {
 		log_error("LAN %s: its rules cannot be set: %s", l->plan.name, error);
@@ -122,7 +124,7 @@ static void refresh_due(struct timer *t)
 
 void lan_up_changed(struct lan_up *l)
 {
-	timer_set(&l->refresh, MAX(loop_now(l->p.loop), l->refreshed + REFRESH_EACH));
+	timer_set(&l->refresh, MAX(loop_now(l->p.loop), l->paced - REFRESH_BURST * REFRESH_EACH));
 }
 
 /* --- what guests are told and tell --- */

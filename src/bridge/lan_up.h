@@ -71,7 +71,7 @@ struct lan_up {
 	size_t forward_count;
 	char *rules;                    /* the text that the kernel has */
 	struct timer refresh;           /* rules are to be looked at again */
-	usec_t refreshed;
+	usec_t paced;                   /* when as many changes of the rules as there were would be due, were they spread evenly */
 };
 
 /**

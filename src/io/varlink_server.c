@@ -40,6 +40,7 @@ struct connection {
 	size_t fd_count;
 	bool eof;                  /* the client says no more, and may still listen */
 	bool last;                 /* to be closed when @out has left */
+	bool refused;              /* its user may not: its first call is answered with that */
 	bool doomed, upgraded;
 };
 
@@ -220,9 +221,12 @@ static void connection_handle(struct connection *c, const char *text, size_t siz
 	method = json_string_value(json_object_get(message, "method"));
 	parameters = json_object_get(message, "parameters");
 	c->call.oneway = json_is_true(json_object_get(message, "oneway"));
-	if (!method)
+	if (c->refused) {
+		c->last = true;
+		varlink_fail(&c->call, "org.varlink.service.PermissionDenied", NULL);
+	} else if (!method) {
 		varlink_invalid(&c->call, "method");
-	else if (parameters && !json_is_object(parameters) && !json_is_null(parameters))
+	} else if (parameters && !json_is_object(parameters) && !json_is_null(parameters))
 		varlink_invalid(&c->call, "parameters");
 	else
 		varlink_dispatch(s->service, s->owner, &c->call, method, parameters, json_is_true(json_object_get(message, "upgrade")));
@@ -405,10 +409,16 @@ void varlink_server_adopt(struct varlink_server *s, int fd)
 	struct ucred peer = { 0 };
 	socklen_t size = sizeof(peer);
 	struct connection *c;
+	bool admitted;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || !is_admitted(s, &peer)) {
-		if (!s->service->admits) /* where others are expected, they are not to fill the log */
-			log_warning("process %d of user %u was refused on the control socket", (int)peer.pid, (unsigned int)peer.uid);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) {
+		fd_close(fd);
+		return;
+	}
+	admitted = is_admitted(s, &peer);
+	/* Where other users are expected they are no news, and hear it as an answer, so that they can tell it from a service that died. */
+	if (!admitted && !s->service->admits) {
+		log_warning("process %d of user %u was refused on the control socket", (int)peer.pid, (unsigned int)peer.uid);
 		refuse(fd, json_pack("{ss s{}}", "error", "org.varlink.service.PermissionDenied", "parameters"));
 		return;
 	}
@@ -417,7 +427,7 @@ void varlink_server_adopt(struct varlink_server *s, int fd)
 		refuse(fd, json_pack("{ss s{ss}}", "error", s->service->error_full, "parameters", "what", "connections"));
 		return;
 	}
-	*c = (struct connection){ .server = s, .fd = fd, .out_fd = -1, .pid = peer.pid, .uid = peer.uid };
+	*c = (struct connection){ .server = s, .fd = fd, .out_fd = -1, .pid = peer.pid, .uid = peer.uid, .refused = !admitted };
 	list_init(&c->hangups);
 	deferred_init(&c->turn, s->loop, connection_turn);
 	list_append(&s->connections, &c->node);
