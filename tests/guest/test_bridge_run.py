@@ -44,15 +44,35 @@ def qemus(user):
     return [p for p in user.processes() if p.startswith("qemu-system")]
 
 
+def typed(user, line):
+    """A QEMU as somebody types it, with these words for its network. It is mini that boots."""
+    folder = next(p.parent for p in sorted(mini_cache().glob("*/initrd")))
+    folder = user.path / "home" / ".cache/hospes/mini" / folder.name
+    return user.popen("sh", "-c", f"exec qemu-system-x86_64 -accel tcg -m 192M -nodefaults -display none -kernel {folder}/kernel -initrd {folder}/initrd "
+                      f"-append 'console=ttyS0 quiet panic=-1 hospes.name=typed' {line}", stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("device, mac", [("virtio-net-pci,netdev=n", "52:54:00:12:34:56"), ("virtio-net-pci,netdev=n,mac=52:54:00:aa:00:07", "52:54:00:aa:00:07")])
+def test_helper_reads_the_line(lan_world, up, lan_user, device, mac):
+    """The helper alone, as in the how-to: what may pass is the MAC that QEMU gives its card, said or not."""
+    up(UPLINK)
+    process = typed(lan_user, f"-netdev bridge,id=n,br=br0,helper={lan_user.bin}/hospes-tap -device {device}")
+    try:
+        wait_for(lambda: process.poll() is not None or lan_world.lease_of(mac), BOOT, f"the lease of {mac}")
+        assert process.poll() is None, process.stderr.read()
+        assert lan_world.ping(lan_world.host, lan_world.lease_of(mac))
+    finally:
+        process.kill()
+        process.wait(10)
+        process.stderr.close()
+
+
 def test_qemu_args(lan_world, up, lan_user):
     """The printed line, typed into a shell: QEMU calls hospes-tap, the guest has its name's MAC and a lease of the router's, and the tap goes with QEMU."""
     before = up(UPLINK)
-    folder = next(p.parent for p in sorted(mini_cache().glob("*/initrd")))
-    folder = lan_user.path / "home" / ".cache/hospes/mini" / folder.name
     line = lan_user.hospes("qemu-args", "-l", "br0", "--name", "typed")
     mac = re.search(r"mac=([0-9a-f:]{17})", line).group(1)
-    process = lan_user.popen("sh", "-c", f"exec qemu-system-x86_64 -accel tcg -m 192M -nodefaults -display none -kernel {folder}/kernel -initrd {folder}/initrd "
-                             f"-append 'console=ttyS0 quiet panic=-1 hospes.name=typed' {line}", stderr=subprocess.PIPE)
+    process = typed(lan_user, line)
     try:
         wait_for(lambda: process.poll() is not None or lan_world.lease_of(mac), BOOT, f"the lease of {mac}")
         assert process.poll() is None, process.stderr.read()
