@@ -90,11 +90,17 @@ size_t lan_forwards_rules(const struct lan_up *l, struct rules_forward *into, si
 
 	for (size_t i = 0; i < l->forward_count; i++) {
 		const struct forward_rule *f = &l->forwards[i].rule;
-		bool any = !f->listen_default && addr_is_any(f->listen);
-		struct rules_forward rule = { .listen = f->listen_default ? loopback4 : f->listen, .udp = f->kind == FORWARD_UDP, .first = f->first, .last = f->last, .port = f->to };
+		addr_t listen = f->listen_default ? loopback4 : f->listen;
+		struct rules_forward rule;
 
+		memset(&rule, 0, sizeof(rule));
+		rule.listen = addr_is_unspecified(listen) ? ADDR_ANY : listen; /* 0.0.0.0 means all of that version */
+		rule.udp = f->kind == FORWARD_UDP;
+		rule.first = f->first;
+		rule.last = f->last;
+		rule.port = f->to;
 		for (int version = 4; version <= 6; version += 2) {
-			if (!any && addr_is4(rule.listen) != (version == 4))
+			if (!addr_is_any(listen) && addr_is4(listen) != (version == 4))
 				continue;
 			if (count < room && address_of(l, f->guest, version, &rule.to))
 				into[count++] = rule;

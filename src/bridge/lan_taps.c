@@ -151,7 +151,7 @@ static int make_device(char name[static IFNAMSIZ], bool vnet)
 
 	for (unsigned int i = 1; fd == -EBUSY && i < NAME_TRIES; i++) {
 		memset(name, 0, IFNAMSIZ);
-		snprintf(name, IFNAMSIZ, TAPLINK_PREFIX "%x", i);
+		snprintf(name, IFNAMSIZ, TAPLINK_PREFIX "%04x", i);
 		fd = taplink_make(name, vnet);
 	}
 	return fd;
