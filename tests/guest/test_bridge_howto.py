@@ -142,7 +142,8 @@ def test_qemu_by_hand(lan_world, plug, bridged, lan_user):
             process.kill()
             process.wait(10)
             process.stderr.close()
-    assert_restored(lan_world.host, up, 10)
+    # QEMU leaves its mark on the tap that outlives it (vnet_hdr); the helper's is gone, and so is all else.
+    wait_for(lambda: not [d for d in difference(up, state_of(lan_world.host)) if d[0] in "+-" and "tap0" not in d and d[:3] not in ("---", "+++")], 10, "the rest as it was")
     bridged.hospes("down", "br0")
     assert_restored(lan_world.host, before)
 

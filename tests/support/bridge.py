@@ -214,6 +214,8 @@ class BridgeWorld:
             subprocess.run(self.host.command(["ip", "rule", "del", "priority", "1000"]), capture_output=True, timeout=10, check=False)
             self.host.ip("link delete " + ("eth0" if self.uplink == "eth0.5" else self.uplink))
             self.uplink = None
+        for each in (self.router, self.lanhost):  # the next card has another MAC
+            each.ip("neigh flush all")
 
     def reset(self):
         """The host as it was before plug(), whatever a test has left there."""
