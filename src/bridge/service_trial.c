@@ -233,7 +233,8 @@ void service_lan_begin_trial(struct service_lan *l, const struct lan_config *con
 	struct trial_way way;
 
 	l->until = boot_seconds() + seconds;
-	timer_set(&l->expiry, loop_now(l->service->p.loop) + seconds * USEC_S);
+	/* Bringing it up took a while of this turn, which is not the trial's. */
+	timer_set(&l->expiry, usec_now() + seconds * USEC_S);
 	if (l->trial_socket < 0)
 		l->trial_socket = packet_pool_take(&l->service->sockets);
 	l->trial.fd = l->trial_socket;

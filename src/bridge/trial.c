@@ -175,7 +175,7 @@ void trial_watch(struct trial *t, const struct trial_way *way, bool has_answered
 	begin(t, way);
 	t->watching = true;
 	t->has_answered = has_answered && t->watch.fd >= 0;
-	t->last = loop_now(t->loop) + grace;
+	t->last = usec_now() + grace; /* what came before in this turn may have taken seconds */
 	if (t->watch.fd >= 0)
 		timer_set(&t->timer, loop_now(t->loop));
 }
