@@ -3,7 +3,7 @@
 #pragma once
 #include <stdbool.h>
 
-#define PACKET_POOL_SIZE 64    /* two for each LAN at the most: services, and a trial */
+#define PACKET_POOL_SIZE 16    /* one for each LAN that has our services, and one for each on trial; the kernel takes 16 ms to close one, so that more would delay a restart */
 
 struct packet_pool { int fd[PACKET_POOL_SIZE]; bool taken[PACKET_POOL_SIZE]; };
 
