@@ -81,7 +81,7 @@ def test_howto(lan_world, plug, bridged, lan_user):
     user.wait_ssh("mini", "mini-2", lan="br0")
     assert user.ssh("mini-2", "hostname", lan="br0") == "mini-2"
     assert f"inet {one}/24" in user.ssh("mini", "ip -4 address show dev eth0", lan="br0")
-    assert "inet6 2001:db8:1:" in user.ssh("mini", "ip -6 address show dev eth0", lan="br0")
+    wait_for(lambda: "inet6 2001:db8:1:" in user.ssh("mini", "ip -6 address show dev eth0", lan="br0"), 20, "an address by the router's advertisement")
 
     # Host -> guest 1 -> guest 2 -> host.
     with ssh_server(lan_world, user) as home:
