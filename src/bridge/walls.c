@@ -19,7 +19,6 @@ static const struct sandbox_calls calls[] = {
 	{ "what nft waits with", { SCMP_SYS(pselect6), SCMP_SYS(select) } },
 	{ "how a program begins", { SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address), SCMP_SYS(pread64), SCMP_SYS(sysinfo), SCMP_SYS(getppid), SCMP_SYS(getrusage),
 		SCMP_SYS(sched_getaffinity), SCMP_SYS(times) } },
-	{ "nft waits for the kernel so", { SCMP_SYS(pselect6) } },
 	{ "the journal and the sockets' folders", { SCMP_SYS(pwrite64), SCMP_SYS(chmod), SCMP_SYS(fchmodat), SCMP_SYS(truncate), SCMP_SYS(sync_file_range) } },
 	{ "names of users and groups (NSS)", { SCMP_SYS(getgroups), SCMP_SYS(fadvise64) } },
 };

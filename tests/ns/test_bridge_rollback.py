@@ -2,7 +2,6 @@
 """Whatever goes wrong on the way, the host ends in a right state: as it was, or as the file says."""
 
 import contextlib
-import signal
 import subprocess
 import time
 
@@ -10,7 +9,6 @@ import pytest
 
 from tests.support.bridge import assert_restored, difference, state_of
 from tests.support.lan import wait_for
-from tests.support.netns import run
 from tests.ns.test_bridge_updown import KINDS, config, plugged
 
 # The system calls by which the service changes the kernel's state or its journal, or asks and answers: it is killed as it begins one.

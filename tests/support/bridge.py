@@ -185,7 +185,7 @@ class BridgeWorld:
         h.ip(f"route add default via {self.ROUTER6} dev {dev} proto static metric 60")
         h.ip(f"route add 198.51.100.0/24 via {self.LANHOST4} dev {dev} mtu 1400")
         h.ip(f"route add default via {self.ROUTER4} dev {dev} table 100")
-        h.ip(f"rule add from 192.168.1.22 lookup 100 priority 1000")
+        h.ip("rule add from 192.168.1.22 lookup 100 priority 1000")
 
     def configure_ipv6(self):
         """Nothing by hand: address and default route come with the router's advertisements."""
