@@ -18,7 +18,7 @@ static struct learned from_arp(struct cursor c, struct mac from)
 	struct arp a = arp_parse(&c);
 	addr_t addr = addr_of4(a.sender_ip);
 
-	if (cursor_failed(&c) || !mac_equal(a.sender_mac, from) || addr_is_unspecified(addr))
+	if (cursor_failed(&c) || !mac_equal(a.sender_mac, from) || addr_is_unspecified(addr) || addr_is_multicast(addr))
 		return (struct learned){ 0 };
 	return (struct learned){ LEARNED_ADDRESS, from, addr };
 }
