@@ -114,7 +114,8 @@ static int serve(struct service *s, const struct options *o, struct loop *loop, 
 static int carry(const struct options *o, int parent)
 {
 	char machine_id[MACHINE_ID_SIZE];
-	struct service_params params = { .config = o->config, .runtime = o->runtime, .state = o->state, .resolv_conf = "/etc/resolv.conf", .machine_id = machine_id };
+	struct service_params params = { .config = o->config, .runtime = o->runtime, .state = o->state, .resolv_conf = "/etc/resolv.conf",
+			.machine_id = machine_id };
 	struct service *service = NULL;
 	struct loop *loop;
 	int r = loop_new(&loop);

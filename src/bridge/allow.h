@@ -2,7 +2,8 @@
 /*
  * Who may attach guests to a bridge LAN: root, and whom `Allow` names, users and (@) groups.
  *
- * A caller is known by the user id that the kernel vouches for (SO_PEERCRED). Names are looked up to ids, never the other way round and compared as text, so that no name is cut short or
+ * A caller is known by the user id that the kernel vouches for (SO_PEERCRED). Names are looked up to ids, never the other way round and
+ * compared as text, so that no name is cut short or
  * spelled in a second way. What cannot be looked up allows nobody.
  */
 #pragma once

@@ -26,7 +26,8 @@ static bool root_only(struct varlink_call *call, const char *what)
 {
 	if (!varlink_call_uid(call))
 		return true;
-	lan_fail(call, "Failed", json_pack("{ss si ss}", "what", what, "errno", EPERM, "message", "on a bridge LAN that is root's to do; try it with sudo"));
+	lan_fail(call, "Failed", json_pack("{ss si ss}", "what", what, "errno", EPERM, "message",
+			"on a bridge LAN that is root's to do; try it with sudo"));
 	return false;
 }
 
@@ -37,7 +38,8 @@ static void control_status(void *owner, struct varlink_call *call, _unused_ cons
 	const struct lan_up *l = owner;
 	json_t *status = lan_status_networks(&l->plan);
 
-	json_object_update_new(status, json_pack("{ss ss ss si ss si ss s{}}", "lan", l->plan.name, "fabric", "bridge", "domain", l->plan.domain, "pid", (int)getpid(),
+	json_object_update_new(status, json_pack("{ss ss ss si ss si ss s{}}", "lan", l->plan.name, "fabric", "bridge", "domain", l->plan.domain,
+			"pid", (int)getpid(),
 						 "version", HOSPES_VERSION, "mtu", (int)l->mtu, "host_access", "lan", "flows"));
 	varlink_reply(call, status);
 }
@@ -63,7 +65,8 @@ static json_t *port_json(const struct lan_up *l, struct lan_tap *t)
 	if (taplink_get(l->p.route, t->link.name, &now) < 0 || now.index != t->link.index)
 		return NULL;
 	sample(t, &now, loop_now(l->p.loop));
-	return json_pack("{si ss so sI sI sI sI sI sI s[]}", "id", (int)t->id, "kind", "tap", "pid", t->pid > 0 ? json_integer(t->pid) : json_null(),
+	return json_pack("{si ss so sI sI sI sI sI sI s[]}", "id", (int)t->id, "kind", "tap", "pid", t->pid > 0 ? json_integer(t->pid)
+			: json_null(),
 			 "frames_from_guest", (json_int_t)now.frames_from_guest, "bytes_from_guest", (json_int_t)now.bytes_from_guest,
 			 "rate_from_guest", (json_int_t)t->rate_from_guest,
 			 "frames_to_guest", (json_int_t)now.frames_to_guest, "bytes_to_guest", (json_int_t)now.bytes_to_guest,
@@ -112,7 +115,8 @@ static void control_register(void *owner, struct varlink_call *call, const json_
 		lan_register(l->registry, call, parameters, loop_now(l->p.loop));
 	else
 		lan_fail(call, "Failed", json_pack("{ss si ss}", "what", "guest", "errno", EPERM, "message",
-						   "on a bridge LAN a user registers the guests that he has attached; attach it first (hospes run does), or write it into the LAN's file"));
+						   "on a bridge LAN a user registers the guests that he has attached; attach it first (hospes run does), "
+						   "or write it into the LAN's file"));
 }
 
 static void control_unregister(void *owner, struct varlink_call *call, const json_t *parameters)

@@ -93,7 +93,8 @@ static bool is_of_file(const struct lan_up *l, struct mac mac)
 /* --- the guest --- */
 
 /*
- * A MAC of the caller's own choice is one that somebody may choose (its second bit says "locally administered", as QEMU's own do), or of the file; and nobody's on this host or on the
+ * A MAC of the caller's own choice is one that somebody may choose (its second bit says "locally administered", as QEMU's own do), or of
+ * the file; and nobody's on this host or on the
  * LAN, since who has another's MAC gets that one's frames.
  */
 static bool mac_is_free(struct lan_up *l, struct mac mac, char *error, size_t size)
@@ -101,7 +102,8 @@ static bool mac_is_free(struct lan_up *l, struct mac mac, char *error, size_t si
 	char text[MAC_TEXT_SIZE];
 
 	if (!(mac.b[0] & 2) && !is_of_file(l, mac)) {
-		snprintf(error, size, "%s is a MAC of a maker of network cards: choose one that begins with 52:54:00, or leave it out", mac_format(mac, text));
+		snprintf(error, size, "%s is a MAC of a maker of network cards: choose one that begins with 52:54:00, or leave it out", mac_format(mac,
+				text));
 		return false;
 	}
 	if (taplink_fdb_has(l->p.route, l->bridge, mac, 0)) {
@@ -111,7 +113,8 @@ static bool mac_is_free(struct lan_up *l, struct mac mac, char *error, size_t si
 	return true;
 }
 
-static enum lan_tap_refusal find_guest(struct lan_up *l, const struct lan_tap_wish *wish, struct guest **out, bool *registered, char *error, size_t size)
+static enum lan_tap_refusal find_guest(struct lan_up *l, const struct lan_tap_wish *wish, struct guest **out, bool *registered,
+		char *error, size_t size)
 {
 	struct registration want = { .pid = wish->pid };
 	const struct guest *known;
@@ -161,7 +164,8 @@ static int make_device(char name[static IFNAMSIZ], bool vnet)
 static int set_device_up(struct lan_up *l, struct lan_tap *t)
 {
 	char alias[sizeof(t->link.alias)];
-	struct taplink_config config = { .bridge = l->bridge, .mtu = l->mtu, .alias = alias, .isolated = l->config->bridge.guests_isolated, .guard = true };
+	struct taplink_config config = { .bridge = l->bridge, .mtu = l->mtu, .alias = alias, .isolated = l->config->bridge.guests_isolated,
+			.guard = true };
 	int r;
 
 	snprintf(alias, sizeof(alias), OURS_ALIAS " %s", l->plan.name);
@@ -199,7 +203,8 @@ static int make_tap(struct lan_up *l, const struct lan_tap_wish *wish, struct gu
 	return 0;
 }
 
-enum lan_tap_refusal lan_tap_attach(struct lan_up *l, const struct lan_tap_wish *wish, int *fd, const struct lan_tap **tap, const struct guest **guest, char *error,
+enum lan_tap_refusal lan_tap_attach(struct lan_up *l, const struct lan_tap_wish *wish, int *fd, const struct lan_tap **tap,
+		const struct guest **guest, char *error,
 				    size_t error_size)
 {
 	enum lan_tap_refusal refusal;

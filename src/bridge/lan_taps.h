@@ -19,7 +19,8 @@ enum lan_tap_refusal { TAP_GIVEN, TAP_INVALID, TAP_BUSY, TAP_QUOTA, TAP_FAILED }
  * @guest: its guest
  * @error: why it was refused; 512 bytes
  */
-enum lan_tap_refusal lan_tap_attach(struct lan_up *l, const struct lan_tap_wish *wish, int *fd, const struct lan_tap **tap, const struct guest **guest, char *error,
+enum lan_tap_refusal lan_tap_attach(struct lan_up *l, const struct lan_tap_wish *wish, int *fd, const struct lan_tap **tap,
+		const struct guest **guest, char *error,
 				    size_t error_size);
 
 /** lan_tap_forget() - it has gone, or goes: its guest is not attached any more. Frees @t; rules and file are brought up to date soon. */

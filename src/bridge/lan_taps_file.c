@@ -25,7 +25,8 @@ static json_t *tap_json(const struct lan_up *l, const struct lan_tap *t)
 	const struct guest *guest = guests_find(l->guests, t->mac);
 	char mac[MAC_TEXT_SIZE], device[MAC_TEXT_SIZE];
 
-	return json_pack("{ss si ss ss ss sI si sb}", "tap", t->link.name, "index", (int)t->link.index, "device", mac_format(t->link.mac, device), "mac", mac_format(t->mac, mac),
+	return json_pack("{ss si ss ss ss sI si sb}", "tap", t->link.name, "index", (int)t->link.index, "device", mac_format(t->link.mac, device),
+			"mac", mac_format(t->mac, mac),
 			 "name", guest ? guest->name : "", "uid", (json_int_t)t->uid, "pid", (int)t->pid, "registered", t->registered);
 }
 
@@ -68,7 +69,8 @@ static bool is_as_made(const struct lan_up *l, const struct taplink *now, const 
 {
 	struct mac device;
 
-	return now->tap && !now->persistent && now->index == (unsigned int)json_integer_value(json_object_get(line, "index")) && now->master == l->bridge &&
+	return now->tap && !now->persistent && now->index == (unsigned int)json_integer_value(json_object_get(line, "index")) &&
+			now->master == l->bridge &&
 	       mac_parse(json_string_value(json_object_get(line, "device")), &device) && mac_equal(device, now->mac);
 }
 
@@ -105,7 +107,8 @@ static void load_file(struct lan_up *l, FILE *in)
 	while (fgets(text, sizeof(text), in)) {
 		json_auto_t *line = json_loads(text, 0, NULL);
 
-		if (json_is_string(json_object_get(line, "tap")) && json_is_string(json_object_get(line, "mac")) && json_is_string(json_object_get(line, "device")))
+		if (json_is_string(json_object_get(line, "tap")) && json_is_string(json_object_get(line, "mac")) && json_is_string(json_object_get(line,
+				"device")))
 			load_tap(l, line);
 	}
 }
@@ -116,7 +119,8 @@ static void delete_strays(struct lan_up *l, const struct snapshot *now)
 	for (size_t i = 0; i < now->link_count; i++) {
 		const struct link *k = &now->links[i];
 
-		if (k->master != l->bridge || !k->ours || strcmp(k->kind, "tun") || k->tap.persist || strncmp(k->name, TAPLINK_PREFIX, strlen(TAPLINK_PREFIX)) ||
+		if (k->master != l->bridge || !k->ours || strcmp(k->kind, "tun") || k->tap.persist || strncmp(k->name, TAPLINK_PREFIX,
+				strlen(TAPLINK_PREFIX)) ||
 		    lan_tap_by_index(l, k->index))
 			continue;
 		log_warning("LAN %s: tap %s is removed: nobody knows whose guest is behind it", l->plan.name, k->name);

@@ -22,7 +22,9 @@
 #include "bridge/services.h"
 #include "lan/paths.h"
 
-/* Rules are set at once, but on the average no more often than this, however fast guests come and go; so many times in a row they may be. */
+/*
+ * Rules are set at once, but on the average no more often than this, however fast guests come and go; so many times in a row they may be.
+ */
 #define REFRESH_EACH  (250 * USEC_MS)
 #define REFRESH_BURST 16
 
@@ -274,7 +276,8 @@ static int start_services(struct lan_up *l, char *error, size_t size)
 	int r = *l->config->bridge.uplink || !(l->plan.ip4 || l->plan.ip6) ? 0 : services_new(&l->services, &params);
 
 	if (r < 0)
-		snprintf(error, size, "cannot serve DHCP and DNS on %s: %s", l->config->bridge.bridge, r == -ENOSPC ? "too many LANs are up" : strerror(-r));
+		snprintf(error, size, "cannot serve DHCP and DNS on %s: %s", l->config->bridge.bridge, r == -ENOSPC ? "too many LANs are up"
+				: strerror(-r));
 	return r;
 }
 
@@ -386,7 +389,8 @@ static int make_all(struct lan_up *l, const struct snapshot *now, char *error, s
 	return r;
 }
 
-int lan_up_new(struct lan_up **out, const struct lan_up_params *params, struct lan_config *config, const struct snapshot *now, char *error, size_t error_size)
+int lan_up_new(struct lan_up **out, const struct lan_up_params *params, struct lan_config *config, const struct snapshot *now, char *error,
+		size_t error_size)
 {
 	struct lan_up *l = calloc(1, sizeof(*l));
 	int r;

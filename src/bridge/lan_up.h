@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * A bridge LAN that is up, beyond what the plan made: its guests and their taps, the rules that keep them honest, our services where it has no uplink, its control socket.
+ * A bridge LAN that is up, beyond what the plan made: its guests and their taps, the rules that keep them honest, our services where it
+ * has no uplink, its control socket.
  *
- * All of it can be made anew from the kernel's state and the files, so a service that died takes up where it was: taps are found again by the file `taps` in the runtime folder, and each is
+ * All of it can be made anew from the kernel's state and the files, so a service that died takes up where it was: taps are found again by
+ * the file `taps` in the runtime folder, and each is
  * checked against the kernel before it is believed.
  */
 #pragma once
@@ -79,7 +81,8 @@ struct lan_up {
  * @config: owned, whether this succeeds or not
  * Return: 0, or negative errno with @error (1024 bytes)
  */
-int lan_up_new(struct lan_up **out, const struct lan_up_params *params, struct lan_config *config, const struct snapshot *now, char *error, size_t error_size);
+int lan_up_new(struct lan_up **out, const struct lan_up_params *params, struct lan_config *config, const struct snapshot *now, char *error,
+		size_t error_size);
 /** lan_up_free() - let go of it; the kernel's state stays */
 struct lan_up *lan_up_free(struct lan_up *l);
 /** lan_up_remove() - take away what was made beyond the plan: taps of attachments, tables of rules. Then lan_up_free(). */

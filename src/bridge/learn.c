@@ -121,7 +121,8 @@ struct learned learn_to_guest(const struct iovec *iov, size_t parts)
 	a = read_options(c);
 	addr = addr_of4(h.yiaddr);
 	/* The answer to INFORM has no address and no time. */
-	if (a.type != DHCP4_ACK || !a.seconds || addr_is_unspecified(addr) || addr_is_multicast(addr) || addr_is_loopback(addr) || mac_is_group(h.chaddr))
+	if (a.type != DHCP4_ACK || !a.seconds || addr_is_unspecified(addr) || addr_is_multicast(addr) || addr_is_loopback(addr) ||
+			mac_is_group(h.chaddr))
 		return (struct learned){ 0 };
 	return (struct learned){ LEARNED_LEASE, h.chaddr, addr, a.seconds };
 }

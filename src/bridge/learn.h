@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a frame says about the addresses of guests: ARP and neighbour discovery of a guest's own, and what a DHCP server of whatever router answers it. Pure.
+ * What a frame says about the addresses of guests: ARP and neighbour discovery of a guest's own, and what a DHCP server of whatever router
+ * answers it. Pure.
  */
 #pragma once
 #include <sys/uio.h>
@@ -29,6 +30,7 @@ struct learned learn_to_guest(const struct iovec *iov, size_t parts);
 
 /**
  * learn_apply() - keep it in the table
- * Return: true if a lease is another than before, so that rules and the file of leases are to be brought up to date. What another guest has leased is not believed.
+ * Return: true if a lease is another than before, so that rules and the file of leases are to be brought up to date. What another guest
+ * has leased is not believed.
  */
 bool learn_apply(struct guests *guests, struct guest *guest, const struct learned *l, int64_t wall, usec_t now);

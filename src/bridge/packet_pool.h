@@ -3,7 +3,11 @@
 #pragma once
 #include <stdbool.h>
 
-#define PACKET_POOL_SIZE 16    /* one for each LAN that has our services, and one for each on trial; the kernel takes 16 ms to close one, so that more would delay a restart */
+/*
+ * one for each LAN that has our services, and one for each on trial; the kernel takes 16 ms to close one, so that more would delay a
+ * restart
+ */
+#define PACKET_POOL_SIZE 16
 
 struct packet_pool { int fd[PACKET_POOL_SIZE]; bool taken[PACKET_POOL_SIZE]; };
 

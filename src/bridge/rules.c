@@ -105,8 +105,10 @@ static void put_gateway(FILE *out, const struct rules *r)
 }
 
 /*
- * Neighbour discovery says a MAC inside, too: of a solicitation's source (option 1) or an advertisement's target (option 2). It stands in the first option, behind eight bytes and an address; another option
- * in its place comes from no kernel, but for the nonce of duplicate address detection, whose source is "::". A rule whose bytes are not there does not match.
+ * Neighbour discovery says a MAC inside, too: of a solicitation's source (option 1) or an advertisement's target (option 2). It stands in
+ * the first option, behind eight bytes and an address; another option
+ * in its place comes from no kernel, but for the nonce of duplicate address detection, whose source is "::". A rule whose bytes are not
+ * there does not match.
  */
 static void put_neighbour(FILE *out, const struct rules *r)
 {
@@ -207,7 +209,8 @@ static void put_forwards(FILE *out, const struct rules *r)
 		"\t\toifname \"%s\" ct status dnat ip saddr 127.0.0.0/8 masquerade\n\t}\n", r->bridge);
 	/* With route_localnet a guest could otherwise reach what listens on the host's loopback (CVE-2020-8558). */
 	fprintf(out, "\tchain loopback {\n\t\ttype filter hook prerouting priority -350\n\t\tpolicy accept\n"
-		"\t\tiifname \"%s\" ip daddr 127.0.0.0/8 counter drop\n\t\tiifname \"%s\" ip saddr 127.0.0.0/8 counter drop\n\t}\n", r->bridge, r->bridge);
+		"\t\tiifname \"%s\" ip daddr 127.0.0.0/8 counter drop\n\t\tiifname \"%s\" ip saddr 127.0.0.0/8 counter drop\n\t}\n", r->bridge,
+				r->bridge);
 }
 
 static void put_services_table(FILE *out, const struct rules *r)
@@ -250,7 +253,8 @@ char *rules_remove_text(const char *table)
 	char *text;
 
 	/* "table" makes it, so that there is one to delete. */
-	return asprintf(&text, "table bridge %s\ndelete table bridge %s\ntable inet %s_svc\ndelete table inet %s_svc\n", table, table, table, table) < 0 ? NULL : text;
+	return asprintf(&text, "table bridge %s\ndelete table bridge %s\ntable inet %s_svc\ndelete table inet %s_svc\n", table, table, table,
+			table) < 0 ? NULL : text;
 }
 
 bool rules_needs_localnet(const struct rules *r)

@@ -2,16 +2,20 @@
 /*
  * The rules of nft that keep the guests of a bridge LAN honest, and those that hand ports of the host to them, as text.
  *
- * Two tables a LAN, beside the one that the plan makes for routing (bridge_nft_table()): family bridge, of the same name, and family inet, "NAME_svc". Each text replaces its table in one
- * transaction. It is put together from numbers, addresses and names of links that were checked (link_name_valid()), never from a user's words.
+ * Two tables a LAN, beside the one that the plan makes for routing (bridge_nft_table()): family bridge, of the same name, and family inet,
+ * "NAME_svc". Each text replaces its table in one
+ * transaction. It is put together from numbers, addresses and names of links that were checked (link_name_valid()), never from a user's
+ * words.
  *
  * Family bridge, a chain before all others (priority -400). Of what comes in by a tap of ours, in this order:
  *	dropped	another source MAC than the tap's guest has; Ethernet's own control frames; VLAN tags, which would hide the rest;
  *		what only servers and routers send (DHCP, DHCPv6, router advertisements, redirects); the gateway's addresses as sender;
  *		an address that another guest has leased; and once this guest's lease is known, every other IPv4 sender
- *	told	ARP and neighbour discovery that got so far, and DHCP's answers on their way to a tap: to the service (NFLOG), so many a second and tap
+ *	told	ARP and neighbour discovery that got so far, and DHCP's answers on their way to a tap: to the service (NFLOG), so many a second and
+ *	tap
  *
- * Family inet, of a LAN that has our services: what is for DHCP and DNS at the host's own address on the bridge is dropped by the kernel, which sees a copy of what our services get; and forwards.
+ * Family inet, of a LAN that has our services: what is for DHCP and DNS at the host's own address on the bridge is dropped by the kernel,
+ * which sees a copy of what our services get; and forwards.
  */
 #pragma once
 #include "bridge/bridge.h"

@@ -316,7 +316,8 @@ static struct lan_up *find_up(struct service *s, struct varlink_call *call, cons
 	}
 	if (l && l->up)
 		return l->up;
-	fail(call, "Refused", json_pack("{ss so}", "lan", lan, "message", json_sprintf("it is %s; sudo hospes up %s brings it up", l ? service_lan_state(l) : "down", lan)));
+	fail(call, "Refused", json_pack("{ss so}", "lan", lan, "message", json_sprintf("it is %s; sudo hospes up %s brings it up", l
+			? service_lan_state(l) : "down", lan)));
 	return NULL;
 }
 

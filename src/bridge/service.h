@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * hospes-bridged: the privileged service that owns the bridge LANs of a host. org.hospes.Bridged, whose interface file lies beside this one, is all that it can be asked.
+ * hospes-bridged: the privileged service that owns the bridge LANs of a host. org.hospes.Bridged, whose interface file lies beside this
+ * one, is all that it can be asked.
  *
  * A LAN, by its journal and its files:
  *
  *	DOWN   --Up: file, snapshot, plan, apply, verify--> UP; with "confirm" --the gateway is asked first--> TRYING
  *	TRYING --Confirm--> UP; time over, or the gateway answers no more--> DOWN, rolled back
- *	UP     --Down--> DOWN;  any --a crash in the middle, or a step that could neither be taken nor undone--> BROKEN --Up or Down--> UP or DOWN
+ *	UP     --Down--> DOWN;  any --a crash in the middle, or a step that could neither be taken nor undone--> BROKEN --Up or Down--> UP or
+ *	DOWN
  *
- * The journal has a mark for each: "up", "trying UNTIL" (seconds of CLOCK_BOOTTIME), "working" while steps are taken. What a service that starts finds, it goes on with.
+ * The journal has a mark for each: "up", "trying UNTIL" (seconds of CLOCK_BOOTTIME), "working" while steps are taken. What a service that
+ * starts finds, it goes on with.
  */
 #pragma once
 #include "io/loop.h"

@@ -73,7 +73,8 @@ struct service_lan *service_lan_get(struct service *s, const char *name)
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return NULL;
-	*l = (struct service_lan){ .service = s, .trial_socket = -1, .runtime = paths_join(s->p.runtime, name), .state_folder = paths_join(s->p.state, name) };
+	*l = (struct service_lan){ .service = s, .trial_socket = -1, .runtime = paths_join(s->p.runtime, name),
+			.state_folder = paths_join(s->p.state, name) };
 	snprintf(l->name, sizeof(l->name), "%s", name);
 	l->journal = l->state_folder ? paths_join(l->state_folder, "journal") : NULL;
 	list_init(&l->node);
@@ -127,7 +128,8 @@ struct lan_up_params service_lan_params(struct service_lan *l)
 	struct service *s = l->service;
 
 	return (struct lan_up_params){
-		.loop = s->p.loop, .route = s->route, .sockets = &s->sockets, .runtime = l->runtime, .state = l->state_folder, .machine_id = s->p.machine_id,
+		.loop = s->p.loop, .route = s->route, .sockets = &s->sockets, .runtime = l->runtime, .state = l->state_folder,
+				.machine_id = s->p.machine_id,
 		.resolv_conf = s->p.resolv_conf, .taps_of_user = taps_of_user, .reload = service_lan_reload, .owner = l,
 	};
 }
@@ -328,7 +330,8 @@ void service_lan_recover(struct service_lan *l)
 		l->state = LAN_UP;
 		take_over(l);
 	} else if (steps) {
-		log_warning("LAN %s is broken: a service that died was in the middle of bringing it up or down; hospes up %s or hospes down %s mends it", l->name,
+		log_warning("LAN %s is broken: a service that died was in the middle of bringing it up or down; hospes up %s or hospes down %s mends it",
+				l->name,
 			    l->name, l->name);
 		l->state = LAN_BROKEN;
 	} else {

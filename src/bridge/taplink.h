@@ -2,7 +2,8 @@
 /*
  * Taps made for one attachment: the device, and its place in the bridge.
  *
- * Such a tap is not persistent: it goes with its last descriptor. Whoever holds that descriptor can change the device's MAC and make it persistent without any privilege, so nothing is believed of it that
+ * Such a tap is not persistent: it goes with its last descriptor. Whoever holds that descriptor can change the device's MAC and make it
+ * persistent without any privilege, so nothing is believed of it that
  * was not asked of the kernel a moment ago, and a device
  * that is not as we made it any more is deleted.
  */
@@ -50,7 +51,10 @@ int taplink_make(const char name[static IFNAMSIZ], bool vnet);
 
 /** taplink_get() - by name. Return: 0, -ENODEV or negative errno. */
 int taplink_get(struct mnl_socket *s, const char *name, struct taplink *out);
-/** taplink_configure() - MTU, alias, no IPv6 address of its own, then into the bridge with its port's flags. It stays down. Return: 0 or negative errno. */
+/**
+ * taplink_configure() - MTU, alias, no IPv6 address of its own, then into the bridge with its port's flags. It stays down. Return: 0 or
+ * negative errno.
+ */
 int taplink_configure(struct mnl_socket *s, unsigned int index, const struct taplink_config *config);
 int taplink_set_up(struct mnl_socket *s, unsigned int index);
 /** taplink_isolate() - of a port: Guests = isolated */

@@ -27,7 +27,8 @@ static size_t arp_question(const struct trial_way *way, uint8_t *into)
 	struct eth eth = { MAC_BROADCAST, way->mac, be16(ETHERTYPE_ARP) };
 	struct arp arp = { .target_mac = {{ 0 }},
 		.hardware = be16(1), .protocol = be16(ETHERTYPE_IPV4), .hardware_size = 6, .protocol_size = 4, .op = be16(ARP_REQUEST),
-		.sender_mac = way->mac, .sender_ip = addr_is4(way->from) ? addr_get4(way->from) : (struct ip4){{ 0 }}, .target_ip = addr_get4(way->gateway),
+		.sender_mac = way->mac, .sender_ip = addr_is4(way->from) ? addr_get4(way->from) : (struct ip4){{ 0 }},
+				.target_ip = addr_get4(way->gateway),
 	};
 
 	memset(into, 0, ETH_MIN);

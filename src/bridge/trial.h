@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Does the gateway still answer? While a LAN is on trial it is asked once a second by ARP or neighbour discovery, on a packet socket, whatever the host's own tables believe.
+ * Does the gateway still answer? While a LAN is on trial it is asked once a second by ARP or neighbour discovery, on a packet socket,
+ * whatever the host's own tables believe.
  *
  *	IDLE --trial_ask()--> ASKING --an answer, or a second without one--> IDLE, answered() is called
  *	IDLE --trial_watch()--> WATCHING --lost: it has answered before, and not for five seconds--> IDLE, lost() is called

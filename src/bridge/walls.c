@@ -14,12 +14,15 @@
 
 /* Beside what io/sandbox.c allows a LAN's daemon. What nft needs stands here too, since it inherits the filter. */
 static const struct sandbox_calls calls[] = {
-	{ "start nft, and wait for it", { SCMP_SYS(execve), SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(vfork), SCMP_SYS(wait4), SCMP_SYS(waitid), SCMP_SYS(dup2) } },
+	{ "start nft, and wait for it", { SCMP_SYS(execve), SCMP_SYS(clone), SCMP_SYS(clone3), SCMP_SYS(vfork), SCMP_SYS(wait4), SCMP_SYS(waitid),
+			SCMP_SYS(dup2) } },
 	{ "end nft if it hangs; nobody else's processes can be reached without CAP_KILL but root's own", { SCMP_SYS(kill), SCMP_SYS(tgkill) } },
 	{ "what nft waits with", { SCMP_SYS(pselect6), SCMP_SYS(select) } },
-	{ "how a program begins", { SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address), SCMP_SYS(pread64), SCMP_SYS(sysinfo), SCMP_SYS(getppid), SCMP_SYS(getrusage),
+	{ "how a program begins", { SCMP_SYS(arch_prctl), SCMP_SYS(set_tid_address), SCMP_SYS(pread64), SCMP_SYS(sysinfo), SCMP_SYS(getppid),
+			SCMP_SYS(getrusage),
 		SCMP_SYS(sched_getaffinity), SCMP_SYS(times) } },
-	{ "the journal and the sockets' folders", { SCMP_SYS(pwrite64), SCMP_SYS(chmod), SCMP_SYS(fchmodat), SCMP_SYS(truncate), SCMP_SYS(sync_file_range) } },
+	{ "the journal and the sockets' folders", { SCMP_SYS(pwrite64), SCMP_SYS(chmod), SCMP_SYS(fchmodat), SCMP_SYS(truncate),
+			SCMP_SYS(sync_file_range) } },
 	{ "names of users and groups (NSS)", { SCMP_SYS(getgroups), SCMP_SYS(fadvise64) } },
 };
 
@@ -43,7 +46,8 @@ int walls_enter(const char *config, const char *runtime, const char *state)
 		{ "/dev/net/tun", SANDBOX_DEVICE },
 		{ RULESET_NFT, SANDBOX_EXECUTE },
 		/* The kernel opens it to start a program. */
-		{ "/lib64/ld-linux-x86-64.so.2", SANDBOX_EXECUTE }, { "/lib/ld-linux-aarch64.so.1", SANDBOX_EXECUTE }, { "/lib/ld-linux-riscv64-lp64d.so.1", SANDBOX_EXECUTE },
+		{ "/lib64/ld-linux-x86-64.so.2", SANDBOX_EXECUTE }, { "/lib/ld-linux-aarch64.so.1", SANDBOX_EXECUTE },
+				{ "/lib/ld-linux-riscv64-lp64d.so.1", SANDBOX_EXECUTE },
 		{ "/lib/ld-linux-armhf.so.3", SANDBOX_EXECUTE }, { "/lib/ld-linux.so.2", SANDBOX_EXECUTE }, { "/lib64/ld64.so.2", SANDBOX_EXECUTE },
 	};
 	const struct sandbox_more more = {

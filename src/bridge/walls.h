@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The walls around hospes-bridged: CAP_NET_ADMIN and no other capability, no new privileges, the files and system calls that it needs and no more, and one program that it may start, nft, with the same
+ * The walls around hospes-bridged: CAP_NET_ADMIN and no other capability, no new privileges, the files and system calls that it needs and
+ * no more, and one program that it may start, nft, with the same
  * walls around it.
  */
 #pragma once

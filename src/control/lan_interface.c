@@ -169,7 +169,8 @@ json_t *lan_guests_json(struct guests *guests)
 	return list;
 }
 
-void lan_resolve(struct registry *registry, struct guests *guests, const struct lan_plan *plan, struct varlink_call *call, const json_t *parameters)
+void lan_resolve(struct registry *registry, struct guests *guests, const struct lan_plan *plan, struct varlink_call *call,
+		const json_t *parameters)
 {
 	struct guest *g = lan_find_guest(guests, plan, call, lan_text(parameters, "guest"));
 	const struct registration *told = g ? registry_find(registry, g->mac) : NULL;

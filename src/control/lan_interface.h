@@ -14,7 +14,8 @@
 extern const char lan_interface_text[];
 
 /* What the methods take */
-extern const struct varlink_param lan_params_register[], lan_params_unregister[], lan_params_resolve[], lan_params_connect[], lan_params_attach_tap[],
+extern const struct varlink_param lan_params_register[], lan_params_unregister[], lan_params_resolve[], lan_params_connect[],
+		lan_params_attach_tap[],
 	lan_params_add_forward[], lan_params_remove_forward[];
 
 /** lan_text() - a parameter; "" if it was not given */
@@ -38,6 +39,7 @@ json_t *lan_guests_json(struct guests *guests);
 json_t *lan_status_networks(const struct lan_plan *plan);
 
 /** lan_resolve() - the whole of Resolve */
-void lan_resolve(struct registry *registry, struct guests *guests, const struct lan_plan *plan, struct varlink_call *call, const json_t *parameters);
+void lan_resolve(struct registry *registry, struct guests *guests, const struct lan_plan *plan, struct varlink_call *call,
+		const json_t *parameters);
 /** lan_register() - the whole of Register. Return: the guest, or NULL if an error was answered. */
 struct guest *lan_register(struct registry *registry, struct varlink_call *call, const json_t *parameters, usec_t now);

@@ -65,7 +65,8 @@ void packet_socket_park(int fd)
 }
 
 /*
- * What passes: UDP to 53, 67 and 547 and TCP to 53 (first fragments and whole packets; a fragment of these has no use), router solicitations.
+ * What passes: UDP to 53, 67 and 547 and TCP to 53 (first fragments and whole packets; a fragment of these has no use), router
+ * solicitations.
  * Offsets are from the Ethernet header; IPv6 extension headers do not occur in what clients of these services send.
  */
 static const struct sock_filter wanted[] = {

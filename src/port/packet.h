@@ -2,8 +2,10 @@
 /*
  * The packet port: the services of a LAN whose frames the kernel carries, on its bridge.
  *
- * A packet socket (packet(7)) hears what guests send to the host or to everybody, as far as a filter in the kernel lets it pass: DHCP, DNS and
- * router solicitations, nothing else. What it sends leaves as if the host itself had sent it. Frames come with their offload header, since a
+ * A packet socket (packet(7)) hears what guests send to the host or to everybody, as far as a filter in the kernel lets it pass: DHCP, DNS
+ * and
+ * router solicitations, nothing else. What it sends leaves as if the host itself had sent it. Frames come with their offload header, since
+ * a
  * guest's checksums may still be open.
  *
  * A socket is opened while the process has CAP_NET_RAW, and bound when it is needed, which takes no privilege.

@@ -7,7 +7,8 @@
 /* Users alice 1000, bob 1001, "alice" with a longer name 1002; groups kvm 50 (bob is in it), staff 51. */
 static bool user(const char *name, uid_t *uid)
 {
-	static const struct { const char *name; uid_t uid; } users[] = { { "alice", 1000 }, { "bob", 1001 }, { "alice-too", 1002 }, { "toor", 0 } };
+	static const struct { const char *name; uid_t uid; } users[] = { { "alice", 1000 }, { "bob", 1001 }, { "alice-too", 1002 }, { "toor",
+			0 } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(users); i++)
 		if (!strcmp(users[i].name, name)) {

@@ -23,7 +23,8 @@ static addr_t addr(const char *text)
 static struct learned learn(struct learned (*from)(const struct iovec *, size_t), const void *frame, size_t size)
 {
 	/* As NFLOG has it: the header apart. */
-	struct iovec iov[2] = { { (void *)frame, sizeof(struct eth) }, { (char *)(uintptr_t)frame + sizeof(struct eth), size - sizeof(struct eth) } };
+	struct iovec iov[2] = { { (void *)frame, sizeof(struct eth) }, { (char *)(uintptr_t)frame + sizeof(struct eth),
+			size - sizeof(struct eth) } };
 
 	return from(iov, 2);
 }
@@ -62,7 +63,8 @@ static struct dhcp_frame dhcp_frame(uint8_t type)
 		{ guest_is, router_is, be16(ETHERTYPE_IPV4) },
 		{ .version_ihl = 0x45, .total_size = be16(sizeof(f) - sizeof(struct eth)), .ttl = 64, .protocol = IP_UDP },
 		{ be16(67), be16(68), be16(0), be16(0) },
-		{ .op = DHCP4_BOOTREPLY, .hardware = 1, .hardware_size = 6, .yiaddr = {{ 192, 168, 1, 100 }}, .chaddr = guest_is, .cookie = be32(DHCP4_COOKIE) },
+		{ .op = DHCP4_BOOTREPLY, .hardware = 1, .hardware_size = 6, .yiaddr = {{ 192, 168, 1, 100 }}, .chaddr = guest_is,
+				.cookie = be32(DHCP4_COOKIE) },
 		{ DHCP4_PAD, DHCP4_TYPE, 1, type, DHCP4_LEASE_TIME, 4, 0, 0, 14, 16, DHCP4_END },
 	};
 
@@ -161,7 +163,8 @@ static void test_trial_nd(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_arp), cmocka_unit_test(test_dhcp), cmocka_unit_test(test_kept), cmocka_unit_test(test_trial_arp), cmocka_unit_test(test_trial_nd),
+		cmocka_unit_test(test_arp), cmocka_unit_test(test_dhcp), cmocka_unit_test(test_kept), cmocka_unit_test(test_trial_arp),
+				cmocka_unit_test(test_trial_nd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
