@@ -37,6 +37,12 @@ int folders_init(struct folders *f, const char *runtime, const char *state, cons
 		.config_own = paths_config(), .resolv_conf = strdup(resolv_conf), .resolv_folder = folder_above(resolv_conf),
 		.resolv_link = folder_above(link),
 	};
+	/*
+	 * Once fenced off, only what is there now can be allowed: without its folder, a file that is written later could not be read by a
+	 * reload. If it cannot be made, a restart reads the file.
+	 */
+	if (f->config_own && strncmp(f->config_own, "/etc/", 5))
+		paths_make(f->config_own);
 	add_forwards(f, config);
 	return f->runtime && f->runtime_above && f->state && f->resolv_conf && f->resolv_folder ? 0 : -ENOMEM;
 }

@@ -3,6 +3,7 @@
 
 import contextlib
 import ctypes
+import itertools
 import os
 import shlex
 import socket
@@ -24,8 +25,10 @@ def run(command, **options):
 class Netns:
     """A network namespace with its loopback up. Its name tells whose it is, should one ever be left behind."""
 
+    numbers = itertools.count()
+
     def __init__(self, name):
-        self.name = f"hospes-{os.getpid()}-{name}"
+        self.name = f"hospes-{os.getpid()}-{next(Netns.numbers)}-{name}"
         run(["ip", "netns", "add", self.name])
         self.ip("link set lo up")
 
