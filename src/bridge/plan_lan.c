@@ -91,6 +91,7 @@ int bridge_plan_lan(struct lan_plan *out, const struct lan_config *config, const
 	/* The host answers itself: one address is enough. */
 	out->dns4 = out->gateway4;
 	out->dns6 = out->gateway6;
+	out->no_router = b->isolated;
 	if (b->mtu)
 		out->mtu = b->mtu;
 	return check_guests(out, config, error, error_size);

@@ -27,6 +27,7 @@ struct lan_plan {
 	uint16_t mtu;                /* 1500 */
 	uint32_t lease_seconds;      /* 86400 */
 	uint32_t keepalive_seconds;  /* 7200: a TCP flow that was quiet so long is probed */
+	bool no_router;              /* an isolated LAN: nothing lies beyond it, so nobody is told a default route */
 	enum host_access host_access;
 };
 

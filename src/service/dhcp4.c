@@ -47,7 +47,7 @@ static size_t make_mask(const struct dhcp4_request *q, uint8_t into[static DHCP4
 
 static size_t make_router(const struct dhcp4_request *q, uint8_t into[static DHCP4_OPTION_MAX])
 {
-	return put_ip(into, q->plan->gateway4);
+	return q->plan->no_router ? 0 : put_ip(into, q->plan->gateway4);
 }
 
 static size_t make_dns(const struct dhcp4_request *q, uint8_t into[static DHCP4_OPTION_MAX])

@@ -92,7 +92,7 @@ static void advertise(const struct lan_plan *plan, struct mac to, addr_t dst, ui
 	const struct ndp_router router = {
 		.hop_limit = GUEST_HOP_LIMIT,
 		.flags = NDP_MANAGED | NDP_OTHER,
-		.lifetime = lifetime,
+		.lifetime = plan->no_router ? 0 : lifetime,
 		.link = plan->mac,
 		.mtu = plan->mtu,
 		.prefix = plan->net6,

@@ -188,6 +188,7 @@ def test_isolated(lan_world, plug, bridged, closing):
     for guest in (one, two):
         guest.told = guest.dhcp(lan_world.host.path)
     assert one.told and two.told, "an isolated LAN has leases too"
+    assert not one.told.get("router"), "and no way out to tell of"
     assert lan_world.ping(one, two.told["ip"]) and lan_world.ping(two, one.told["ip"])
     one.ip("route replace default dev eth0")
     assert not lan_world.ping(one, lan_world.SERVER4, 1)
