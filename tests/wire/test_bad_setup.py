@@ -144,7 +144,7 @@ def test_overlap_with_a_route_of_the_host(home):
     ("[Guest]\nName = a\n[Guest]\nName = a\n", 3, "line 1"),
     ("[Forward]\nListen = 8080\n", 1, "no To"),
     ("[Forward]\nListen = 8080\nTo = web:80\n[Forward]\nListen = 8080\nTo = db:80\n", 4, "overlaps"),
-    ("[LAN]\nBridge = br0\n", 2, "user LANs"),
+    ("[LAN]\nBridge = br0\n", 2, "say Fabric = bridge"),
 ])
 def test_wrong_configuration(world, home, text, line, expected):
     """File, line, what was expected; exit status 2."""
