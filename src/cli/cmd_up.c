@@ -42,12 +42,19 @@ static int user_up(const char *lan)
 	_cleanup_json_ json_t *status = NULL;
 	_cleanup_fd_ int fd = lan_connect(lan, LAN_AS_IS);
 	bool was_up = fd >= 0;
+	int r = was_up ? lan_call(fd, "Status", NULL, &status) : -ECONNRESET;
 
-	if (fd == -ENOENT)
-		fd = lan_connect(lan, LAN_START);
-	if (fd < 0)
+	if (fd < 0 && fd != -ENOENT)
 		return cli_status(fd);
-	if (lan_call(fd, "Status", NULL, &status) < 0)
+	if (r == -ECONNRESET) { /* down, or it went down at this moment */
+		was_up = false;
+		fd_close(fd);
+		fd = lan_connect(lan, LAN_START);
+		if (fd < 0)
+			return cli_status(fd);
+		r = lan_call(fd, "Status", NULL, &status);
+	}
+	if (r < 0)
 		return EXIT_FAILURE;
 	say_up(status, was_up);
 	return EXIT_SUCCESS;

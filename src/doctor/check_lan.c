@@ -28,7 +28,7 @@ void check_daemon(const struct facts *f, struct findings *out)
 			.symptom = say(out, "LAN %s does not answer", f->target.lan),
 			.cause = "its daemon takes the connection but says nothing: it is stopped, or hangs",
 			.where = say(out, "%s", lan->control),
-			.remedy = lan->pid ? say(out, "kill -KILL %d; %s", lan->pid, start) : NULL,
+			.remedy = lan->pid ? say(out, "kill -KILL %d; sleep 1; %s", lan->pid, start) : NULL,
 			.advice = lan->pid ? "kill -CONT first, if somebody has only stopped it" : "find its process and end it",
 		});
 }

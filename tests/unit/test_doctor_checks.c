@@ -261,7 +261,7 @@ static void daemons(void **state)
 	f = lan();
 	f.lan.state = LAN_SILENT;
 	f.lan.pid = 99;
-	finds(f, "daemon", SEVERITY_ERROR, "kill -KILL 99; hospes up lab");
+	finds(f, "daemon", SEVERITY_ERROR, "kill -KILL 99; sleep 1; hospes up lab");
 	f = lan();
 	f.lan.state = LAN_SILENT;
 	finds(f, "daemon", SEVERITY_ERROR, NULL);
