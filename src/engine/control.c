@@ -13,19 +13,6 @@ void control_changed(struct control *c)
 
 /* --- the LAN as a whole --- */
 
-static const char *host_access_text(enum host_access a)
-{
-	switch (a) {
-	case HOST_ACCESS_LAN:
-		return "lan";
-	case HOST_ACCESS_FULL:
-		return "full";
-	case HOST_ACCESS_NONE:
-		return "none";
-	}
-	return "?";
-}
-
 static void control_status(void *owner, struct varlink_call *call, _unused_ const json_t *parameters)
 {
 	struct control *c = owner;
@@ -39,7 +26,7 @@ static void control_status(void *owner, struct varlink_call *call, _unused_ cons
 	status = lan_status_networks(p);
 	json_object_update_new(status, json_pack("{ss ss ss si ss si ss so}", "lan", p->name, "fabric", "user", "domain", p->domain,
 						 "pid", (int)getpid(), "version", HOSPES_VERSION, "mtu", (int)p->mtu,
-						 "host_access", host_access_text(p->host_access), "flows", counts));
+						 "host_access", host_access_name(p->host_access), "flows", counts));
 	varlink_reply(call, status);
 }
 

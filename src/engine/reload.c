@@ -136,19 +136,6 @@ static size_t reload_guests(const struct reload_parts *p, const struct lan_confi
 
 /* --- the LAN itself --- */
 
-static const char *host_access_text(enum host_access a)
-{
-	switch (a) {
-	case HOST_ACCESS_LAN:
-		return "lan";
-	case HOST_ACCESS_FULL:
-		return "full";
-	case HOST_ACCESS_NONE:
-		return "none";
-	}
-	return "?";
-}
-
 static void reload_plan(struct lan_plan *plan, const struct lan_config *from, const struct lan_config *to,
 	const struct reload_report *report)
 {
@@ -164,7 +151,7 @@ static void reload_plan(struct lan_plan *plan, const struct lan_config *from, co
 
 	if (from->host_access != to->host_access) {
 		plan->host_access = to->host_access;
-		say(report, "HostAccess is %s now; connections that are open stay", host_access_text(to->host_access));
+		say(report, "HostAccess is %s now; connections that are open stay", host_access_name(to->host_access));
 	}
 	if (from->lease_seconds != to->lease_seconds) {
 		plan->lease_seconds = to->lease_seconds;

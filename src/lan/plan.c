@@ -76,3 +76,16 @@ bool guest_name_reserved(const char *name)
 			return true;
 	return false;
 }
+
+const char *host_access_name(enum host_access a)
+{
+	switch (a) {
+	case HOST_ACCESS_LAN:
+		return "lan";
+	case HOST_ACCESS_FULL:
+		return "full";
+	case HOST_ACCESS_NONE:
+		return "none";
+	}
+	return "?";
+}

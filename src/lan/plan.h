@@ -55,3 +55,5 @@ bool guest_name_valid(const char *name);
  * case: no guest's
  */
 bool guest_name_reserved(const char *name);
+/** host_access_name() - the word that HostAccess = has for it, a constant */
+const char *host_access_name(enum host_access a);
