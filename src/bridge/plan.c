@@ -216,6 +216,8 @@ static void make_taps(struct planner *p)
 		if (!in)
 			plan_set(p, STEP_MASTER, name, p->b->bridge, master ? master->name : "");
 		plan_set_number(p, STEP_ISOLATED, name, p->b->guests_isolated, in && l->port.isolated);
+		/* As with the uplink: otherwise it takes a link-local address when a QEMU opens it. */
+		plan_set_sysctl(p, 6, name, "disable_ipv6", "1");
 		if (!l || !l->up)
 			plan_set(p, STEP_UP, name, "up", "down");
 	}
