@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Which chains of a queue the device has taken and not used, in memory that the front end keeps (VHOST_USER_GET_INFLIGHT_FD): so that a
+ * back end that comes after a crash knows what the driver still waits for.
+ */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One queue's part of it; all NULL where the front end keeps none. Its layout is the specification's, split and packed. */
+struct inflight_queue {
+	void *region;
+	uint16_t size;         /* descriptors */
+	bool packed;
+};
+
+/** inflight_size() - bytes that one queue of @size descriptors needs, a multiple of 64 */
+size_t inflight_size(uint16_t size, bool packed);
+
+/**
+ * inflight_start() - the queue starts: finish what the back end before was in the middle of
+ *
+ * We use chains in the order of the ring, so those in flight are the ones right behind the last that was published: a split ring goes on at
+ * used->idx, a packed one at the slot and wrap counter that stand in here.
+ * @used_index: split: used->idx as it stands in the ring
+ * @slot, @wrap: packed: filled in where something is recorded; else left alone
+ */
+void inflight_start(struct inflight_queue *q, uint16_t used_index, uint16_t *slot, bool *wrap);
+
+/** inflight_take() - the chain @id was taken. Likewise inflight_use(), before it is published, and inflight_published(), after. */
+void inflight_take(struct inflight_queue *q, uint16_t id);
+void inflight_use(struct inflight_queue *q, uint16_t id);
+void inflight_published(struct inflight_queue *q, uint16_t next_use, bool wrap);
