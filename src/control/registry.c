@@ -3,11 +3,14 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 
+#include "base/fd.h"
 #include "lan/config.h"
 
 struct registry {
@@ -54,6 +57,12 @@ const struct registration *registry_find(const struct registry *r, struct mac ma
 
 bool registry_alive(const struct registration *g)
 {
+	_cleanup_fd_ int process = g->pid > 0 ? pidfd_open(g->pid, 0) : -1;
+	struct pollfd ended = { process, POLLIN, 0 };
+
+	/* One that has ended keeps its number until its parent asks for it: kill() would still find it. */
+	if (process >= 0)
+		return poll(&ended, 1, 0) != 1;
 	return g->pid > 0 && (!kill(g->pid, 0) || errno == EPERM);
 }
 

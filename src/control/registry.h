@@ -54,5 +54,5 @@ struct mac registry_mac(const struct registry *r, const char *name);
 const struct registration *registry_find(const struct registry *r, struct mac mac);
 /** registry_next() - all of them: start with NULL. Return: NULL at the end. */
 const struct registration *registry_next(const struct registry *r, const struct registration *after);
-/** registry_alive() - is the process that runs the guest there? false if none was told. */
+/** registry_alive() - does the process that runs the guest run? false if none was told, or it has ended and nobody has asked for it yet. */
 bool registry_alive(const struct registration *g);

@@ -2,6 +2,9 @@
 /* The control interface, against a whole LAN: what each method answers, and what it refuses. */
 #include "lan_fixture.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "engine/control.h"
 
 static const char *text_of(const json_t *object, const char *key)
@@ -134,6 +137,27 @@ static void test_register_of_a_guest_that_runs(void **state)
 	assert_string_equal(text_of(resolved, "user"), "dsl");
 	assert_int_equal(number_of(resolved, "pid"), getpid());
 	json_decref(resolved);
+}
+
+/* A guest whose process has ended makes room for the next, also before anybody has waited for that process. */
+static void test_register_after_a_guest_has_ended(void **state)
+{
+	struct lan *l = *state;
+	char parameters[64];
+	siginfo_t info;
+	pid_t child = fork();
+
+	if (!child)
+		pause();
+	assert_true(child > 0);
+	snprintf(parameters, sizeof(parameters), "{\"name\":\"web\",\"pid\":%d}", (int)child);
+	lan_check(l, "Register", parameters, "");
+	lan_check(l, "Register", "{\"name\":\"web\",\"pid\":1}", "Exists");
+	kill(child, SIGKILL);
+	assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+	assert_int_equal(kill(child, 0), 0); /* it is a zombie */
+	lan_check(l, "Register", "{\"name\":\"web\",\"pid\":1}", "");
+	assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
 static void test_unregister(void **state)
@@ -372,7 +396,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_status), TEST(test_interface_is_served), TEST(test_register_gives_name_and_mac), TEST(test_register_refuses),
-		TEST(test_register_of_a_guest_that_runs), TEST(test_unregister), TEST(test_guest_attaches_and_leaves),
+		TEST(test_register_of_a_guest_that_runs), TEST(test_register_after_a_guest_has_ended), TEST(test_unregister),
+		TEST(test_guest_attaches_and_leaves),
 		TEST(test_registered_mac_stays_with_its_port), TEST(test_connect_refuses), TEST(test_connect_refused_by_the_guest),
 		TEST(test_connect_carries_bytes), TEST(test_connect_whose_client_goes), TEST(test_connect_while_the_lan_goes_down),
 		TEST(test_tap_needs_a_tap), TEST(test_forwards),
