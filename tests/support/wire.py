@@ -22,40 +22,47 @@ class Guest:
     """One attachment. Frames come and go as bytes behind their length; answers to ARP and neighbour solicitations for our own addresses are sent by recv()."""
 
     def __init__(self, daemon, mac="02:00:00:00:00:01", ip="10.0.2.100", ip6=None):
-        self.mac, self.ip, self.ip6 = mac, ip, ip6
+        self.play(mac, ip, ip6)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.socket.connect(str(daemon.runtime / "stream"))
         self.buffer = b""
+
+    def play(self, mac, ip, ip6):
+        """Be this guest."""
+        self.mac, self.ip, self.ip6 = mac, ip, ip6
         self.kept = []  # frames that nobody has asked for yet
 
     def close(self):
         self.socket.close()
 
-    # frames
+    # frames; guests on another kind of port have their own send_frames() and read_frame()
+
+    def send_frames(self, frames):
+        self.socket.sendall(b"".join(struct.pack("!I", len(frame)) + frame for frame in frames))
 
     def send_bytes(self, frame):
-        self.socket.sendall(struct.pack("!I", len(frame)) + frame)
+        self.send_frames([frame])
 
-    def send(self, *packets):
+    def send(self, *packets, **options):
         """Send packets; an Ethernet header to the gateway is put before those that have none."""
-        data = b""
-        for packet in packets:
-            frame = bytes(packet if packet.haslayer(Ether) else self.ether() / packet)
-            data += struct.pack("!I", len(frame)) + frame
-        self.socket.sendall(data)
+        self.send_frames([bytes(packet if packet.haslayer(Ether) else self.ether() / packet) for packet in packets], **options)
 
     def ether(self, to=GATEWAY_MAC):
         return Ether(src=self.mac, dst=to)
 
     def read(self, seconds):
         """The next frame as a scapy packet, or None when the time is over."""
+        frame = self.read_frame(seconds)
+        return None if frame is None else Ether(frame)
+
+    def read_frame(self, seconds):
         end = time.monotonic() + seconds
         while True:
             if len(self.buffer) >= 4:
                 size = struct.unpack("!I", self.buffer[:4])[0]
                 if len(self.buffer) >= 4 + size:
                     frame, self.buffer = self.buffer[4:4 + size], self.buffer[4 + size:]
-                    return Ether(frame)
+                    return frame
             left = end - time.monotonic()
             if left <= 0:
                 return None
