@@ -14,7 +14,7 @@
 
 #define GUARDED_MAX 16384
 
-/** guard_add() - watch over a mapping; the first installs the handler. Return: 0 or -ENOSPC. */
+/** guard_add() - watch over a mapping; the first installs the handler. Return: 0, -ENOSPC (the table is full) or as sigaction(2). */
 int guard_add(void *mapping, size_t size);
 /** guard_remove() - before it is unmapped; harmless on one that is not guarded */
 void guard_remove(void *mapping);

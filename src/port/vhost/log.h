@@ -15,8 +15,7 @@
 struct vhost_log {
 	uint8_t *bits;             /* NULL: nothing is logged */
 	uint64_t size;             /* bytes of them */
-	void *mapping;
-	size_t mapping_size;
+	struct vhost_mapping mapping;
 };
 
 /** vhost_log_set() - log there from now on. @fd: borrowed. Return: 0 or negative errno (the old log goes on). */

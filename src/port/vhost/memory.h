@@ -14,12 +14,28 @@
 #include "port/vhost/message.h"
 
 #define VHOST_MEMORY_SLOTS 64      /* regions of one guest at the most: GET_MAX_MEM_SLOTS */
+#define VHOST_MEMORY_MAX   ((uint64_t)4 << 40) /* bytes of one guest at the most: a sparse file must not use up our address space */
+
+/* Bytes of a file that somebody else shares, guarded. */
+struct vhost_mapping {
+	void *start;                   /* what munmap() wants; NULL: none */
+	size_t size;
+	uint8_t *data;                 /* where the offset that was asked for lies */
+};
+
+/**
+ * vhost_map() - map @size bytes from @offset on, for reading and writing, guarded against being taken away
+ * @fd: borrowed; of a regular file (memfd, tmpfs, hugetlbfs), whose pages the mapping is made of as a whole
+ * Return: 0, -EINVAL (empty, larger than VHOST_MEMORY_MAX or the file, no regular file), -ENOSPC, or as mmap(2).
+ */
+int vhost_map(struct vhost_mapping *out, int fd, uint64_t size, uint64_t offset);
+/** vhost_unmap() - harmless on one that is not mapped */
+void vhost_unmap(struct vhost_mapping *m);
 
 struct vhost_region {
 	uint64_t guest, user, size;    /* guest-physical address, front end's address, bytes */
 	uint8_t *host;                 /* where guest address @guest lies here */
-	void *mapping;                 /* what munmap() wants */
-	size_t mapping_size;
+	struct vhost_mapping mapping;
 };
 
 struct vhost_memory {
@@ -31,7 +47,7 @@ struct vhost_memory {
 /**
  * vhost_memory_add() - map one region
  * @fd: of the file; borrowed
- * Return: 0, -ENOSPC, -EINVAL (empty, overflows, overlaps another, larger than the file), or as mmap(2).
+ * Return: 0, -ENOSPC, -EINVAL (too large, overflows, overlaps another in the guest's addresses), or as vhost_map().
  */
 int vhost_memory_add(struct vhost_memory *m, const struct vhost_region_message *r, int fd);
 /** vhost_memory_remove() - unmap the region that @r names (guest and user address, size). Return: 0 or -ENOENT. */

@@ -99,7 +99,8 @@ struct vhost_channel *vhost_channel_free(struct vhost_channel *c);
  * @out: filled in where there is one; its descriptors are the caller's: vhost_message_fini()
  *
  * Return: 1; 0 if the rest has not come yet; -ECONNRESET if the other side has gone; -EPROTO if what came is no message (wrong version, a
- * payload too long, descriptors in the middle of one, more descriptors than VHOST_MESSAGE_FDS); or another negative errno.
+ * payload too long, a reply, descriptors behind its header, more descriptors than VHOST_MESSAGE_FDS); -EMFILE if this process has no
+ * room for them; or another negative errno. After an error the channel is of no use but to be freed.
  */
 int vhost_channel_receive(struct vhost_channel *c, struct vhost_message *out);
 
