@@ -125,7 +125,6 @@ static void complete_checksum(uint8_t *header, size_t header_size, const struct 
 		return;
 	whole[0] = (struct iovec){ header, header_size };
 	if (parts)
-		if (parts)
 		memcpy(whole + 1, payload, parts * sizeof(*payload));
 	s = ip->protocol == IP_ICMP ? 0 : sum_pseudo(0, ip->src, ip->dst, ip->protocol, (uint32_t)size);
 	s = sum_iov(s, whole, parts + 1);
@@ -204,6 +203,27 @@ static void emit_in_fragments(struct emitter *e, struct mac to, const struct ip_
 	emit_fragments(e, to, ip, whole, parts + 1, now);
 }
 
+/* Leave the checksum of a TCP or UDP packet of @size bytes, whose header is at @headers + @at, to the guest or its port. */
+static void open_checksum(struct frame *f, uint8_t *headers, size_t at, const struct ip_packet *ip, uint32_t size)
+{
+	be16_t open = sum_fold_partial(sum_pseudo(0, ip->src, ip->dst, ip->protocol, size));
+
+	f->offload.checksum_open = true;
+	f->offload.checksum_start = (uint16_t)at;
+	f->offload.checksum_offset = (uint16_t)checksum_offset(ip->protocol);
+	memcpy(headers + at + f->offload.checksum_offset, &open, sizeof(open));
+}
+
+/* It is a run of segments, if its payload is longer than one. */
+static void set_segment(struct frame *f, const struct ip_packet *ip, uint32_t segment, size_t at, size_t header_size, uint32_t payload)
+{
+	if (!segment || payload <= segment)
+		return;
+	f->offload.gso = addr_is4(ip->src) ? GSO_TCP4 : GSO_TCP6;
+	f->offload.segment_size = (uint16_t)segment;
+	f->offload.header_size = (uint16_t)(at + header_size);
+}
+
 void emit_transport(struct emitter *e, struct mac to, const struct ip_packet *ip, const void *header, size_t header_size,
 		    const struct iovec *payload, size_t parts, uint32_t segment, usec_t now)
 {
@@ -225,26 +245,61 @@ void emit_transport(struct emitter *e, struct mac to, const struct ip_packet *ip
 	}
 	at = put_headers(e, headers, to, ip, size);
 	memcpy(headers + at, header, header_size);
-	if (ip->protocol == IP_TCP || ip->protocol == IP_UDP) {
-		be16_t open = sum_fold_partial(sum_pseudo(0, ip->src, ip->dst, ip->protocol, size));
-
-		f.offload.checksum_open = true;
-		f.offload.checksum_start = (uint16_t)at;
-		f.offload.checksum_offset = (uint16_t)checksum_offset(ip->protocol);
-		memcpy(headers + at + f.offload.checksum_offset, &open, sizeof(open));
-	} else {
+	if (ip->protocol == IP_TCP || ip->protocol == IP_UDP)
+		open_checksum(&f, headers, at, ip, size);
+	else
 		complete_checksum(headers + at, header_size, ip, payload, parts);
-	}
-	if (segment && size - header_size > segment) {
-		f.offload.gso = addr_is4(ip->src) ? GSO_TCP4 : GSO_TCP6;
-		f.offload.segment_size = (uint16_t)segment;
-		f.offload.header_size = (uint16_t)(at + header_size);
-	}
+	set_segment(&f, ip, segment, at, header_size, size - (uint32_t)header_size);
 	iov[0] = (struct iovec){ headers, at + header_size };
 	memcpy(iov + 1, payload, parts * sizeof(*payload));
 	f.size = (uint32_t)at + size;
 	emit_flush(e, now);
 	switch_input(e->sw, e->gateway, &f, 1, now);
+}
+
+static bool takes_segments(const struct port *p, addr_t guest)
+{
+	return p->takes & (addr_is4(guest) ? PORT_TAKES_TCP4_SEGMENTS : PORT_TAKES_TCP6_SEGMENTS);
+}
+
+bool emit_borrow(struct emitter *e, struct emit_loan *loan, struct mac to, const struct ip_packet *ip, const void *header,
+		 size_t header_size, uint32_t least, uint32_t most, usec_t now)
+{
+	struct iovec head = { loan->head, 0 };
+	struct frame f = { .iov = &head, .parts = 1 };
+	size_t got, parts;
+
+	loan->port = switch_lookup(e->sw, to, now);
+	if (!loan->port || !loan->port->ops->reserve || !takes_segments(loan->port, ip->dst))
+		return false;
+	emit_flush(e, now); /* what was gathered goes first */
+	head.iov_len = put_headers(e, loan->head, to, ip, (uint32_t)header_size);
+	memcpy(loan->head + head.iov_len, header, header_size);
+	head.iov_len += header_size;
+	f.size = loan->headers = (uint32_t)head.iov_len;
+	parts = port_reserve(loan->port, &f, loan->headers + least, loan->headers + most, loan->whole, EMIT_LOAN_PARTS, &got);
+	if (!parts)
+		return false;
+	loan->size = (uint32_t)got - loan->headers;
+	loan->parts = iov_slice(loan->whole, parts, loan->headers, loan->size, loan->payload, EMIT_LOAN_PARTS);
+	return true;
+}
+
+void emit_lent(struct emitter *e, struct emit_loan *loan, struct mac to, const struct ip_packet *ip, const void *header,
+	       size_t header_size, uint32_t size, uint32_t segment)
+{
+	struct frame f = { .size = size ? loan->headers + size : 0 };
+	struct iovec head = { loan->head, loan->headers };
+	size_t at;
+
+	if (size) {
+		at = put_headers(e, loan->head, to, ip, (uint32_t)header_size + size);
+		memcpy(loan->head + at, header, header_size);
+		open_checksum(&f, loan->head, at, ip, (uint32_t)header_size + size);
+		set_segment(&f, ip, segment, at, header_size, size);
+		iov_copy(loan->whole, 0, &head, 1);
+	}
+	port_commit(loan->port, &f);
 }
 
 void emit_udp(struct emitter *e, struct mac to, addr_t src, uint16_t src_port, addr_t dst, uint16_t dst_port,
@@ -302,5 +357,5 @@ bool emit_segments_whole(struct emitter *e, struct mac to, addr_t guest, usec_t 
 {
 	struct port *p = switch_lookup(e->sw, to, now);
 
-	return p && p->takes & (addr_is4(guest) ? PORT_TAKES_TCP4_SEGMENTS : PORT_TAKES_TCP6_SEGMENTS);
+	return p && takes_segments(p, guest);
 }

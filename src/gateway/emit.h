@@ -12,6 +12,9 @@
 #include "wire/icmp.h"
 #include "wire/ip.h"
 
+#define EMIT_LOAN_PARTS  512
+#define EMIT_HEADERS_MAX 128  /* Ethernet, IP and TCP */
+
 struct emitter;
 
 /** emitter_new() - @gateway: the gateway's own port, as which frames enter the switch. All are borrowed. Return: 0 or -ENOMEM. */
@@ -59,6 +62,38 @@ size_t emit_room(struct emitter *e, struct mac to, size_t want, usec_t now);
 
 /** emit_segments_whole() - does the guest's port take TCP segments of 64 KiB (of this version)? */
 bool emit_segments_whole(struct emitter *e, struct mac to, addr_t guest, usec_t now);
+
+/* Memory of a guest's own, lent by its port for one packet: the payload goes straight there. */
+struct emit_loan {
+	struct port *port;
+	struct iovec whole[EMIT_LOAN_PARTS];   /* from the Ethernet header on */
+	struct iovec payload[EMIT_LOAN_PARTS];
+	size_t parts;                          /* of the payload */
+	uint32_t size;                         /* of the payload, as much as may be written */
+	uint32_t headers;                      /* bytes before it */
+	uint8_t head[EMIT_HEADERS_MAX];
+};
+
+/**
+ * emit_borrow() - ask the guest's port for memory to write a packet's payload into
+ * @loan:   filled in
+ * @to, @ip, @header, @header_size: as for emit_transport()
+ * @least, @most: bytes of payload
+ *
+ * emit_lent() must follow, with nothing else sent in between.
+ * Return: false if the port has none to lend: read the payload into a buffer, and emit_transport() it.
+ */
+bool emit_borrow(struct emitter *e, struct emit_loan *loan, struct mac to, const struct ip_packet *ip, const void *header,
+		 size_t header_size, uint32_t least, uint32_t most, usec_t now);
+
+/**
+ * emit_lent() - the payload is written: send the packet
+ * @ip, @header, @header_size: as before, but for values that only now are known; not sizes
+ * @size:    of the payload; 0: send nothing
+ * @segment: as for emit_transport(); not 0
+ */
+void emit_lent(struct emitter *e, struct emit_loan *loan, struct mac to, const struct ip_packet *ip, const void *header,
+	       size_t header_size, uint32_t size, uint32_t segment);
 
 /** emit_flush() - send what was gathered */
 void emit_flush(struct emitter *e, usec_t now);

@@ -21,6 +21,7 @@ struct tcp_flow {
 	uint8_t state;              /* enum tcp_state */
 	uint8_t guest_scale;        /* shift of the windows that the guest sends */
 	uint8_t dup_acks, retries;
+	uint8_t chunk_scale;        /* read TCP_CHUNK_LEAST << this at once: it follows what the socket has */
 	addr_t fallback;            /* HostAccess full: the address to try when loopback refuses; any: none */
 };
 

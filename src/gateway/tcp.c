@@ -156,10 +156,15 @@ struct tcp_segment tcp_header(struct tcp *t, struct flow *f, uint8_t flags, uint
 	return s;
 }
 
+struct ip_packet tcp_ip_header(const struct flow *f)
+{
+	return (struct ip_packet){ .src = f->key.peer, .dst = f->key.guest, .protocol = IP_TCP, .dont_fragment = true };
+}
+
 void tcp_emit_segment(struct tcp *t, struct flow *f, const struct tcp_segment *s, const struct iovec *payload, size_t parts,
 		      uint32_t segment, usec_t now)
 {
-	struct ip_packet ip = { .src = f->key.peer, .dst = f->key.guest, .protocol = IP_TCP, .dont_fragment = true };
+	struct ip_packet ip = tcp_ip_header(f);
 	uint8_t header[TCP_HEADER_MAX];
 
 	emit_transport(t->p.emitter, f->mac, &ip, header, tcp_emit(header, s), payload, parts, segment, now);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/iov.h"
 #include "gateway/tcp_private.h"
 
 #define FRAME_OVERHEAD 96   /* what a segment's headers take of a port's room, at the most */
@@ -18,11 +19,12 @@ static void set_peek_offset(struct flow *f, uint32_t offset)
 /*
  * Read bytes behind those in flight without taking them.
  * @offset: how many are in flight; where the socket keeps the offset it is the same
- * Return: bytes now in t->chunk; 0 at the end of the stream, -EAGAIN if nothing waits, or another negative errno.
+ * @into, @parts: where to
+ * Return: bytes read; 0 at the end of the stream, -EAGAIN if nothing waits, or another negative errno.
  */
-static ssize_t peek(struct tcp *t, struct flow *f, uint32_t offset, uint32_t want)
+static ssize_t peek_into(struct tcp *t, struct flow *f, uint32_t offset, const struct iovec *into, size_t parts)
 {
-	struct iovec iov[OVER_PARTS + 1];
+	struct iovec iov[OVER_PARTS + EMIT_LOAN_PARTS];
 	struct msghdr m = { .msg_iov = iov };
 	ssize_t n;
 
@@ -30,7 +32,8 @@ static ssize_t peek(struct tcp *t, struct flow *f, uint32_t offset, uint32_t wan
 		offset = 0;
 	for (uint32_t left = offset; left; left -= (uint32_t)iov[m.msg_iovlen++].iov_len)
 		iov[m.msg_iovlen] = (struct iovec){ t->over, MIN(left, (uint32_t)sizeof(t->over)) };
-	iov[m.msg_iovlen++] = (struct iovec){ t->chunk, want };
+	memcpy(iov + m.msg_iovlen, into, parts * sizeof(*into));
+	m.msg_iovlen += parts;
 
 	n = recvmsg(f->fd, &m, MSG_PEEK | MSG_DONTWAIT);
 	if (n < 0)
@@ -38,6 +41,14 @@ static ssize_t peek(struct tcp *t, struct flow *f, uint32_t offset, uint32_t wan
 	if (offset)
 		return n > (ssize_t)offset ? n - (ssize_t)offset : -EAGAIN; /* the end shows as EPOLLRDHUP alone */
 	return n;
+}
+
+/* Likewise @want bytes into t->chunk. */
+static ssize_t peek(struct tcp *t, struct flow *f, uint32_t offset, uint32_t want)
+{
+	struct iovec into = { t->chunk, want };
+
+	return peek_into(t, f, offset, &into, 1);
 }
 
 /* Take bytes off the socket's queue that the guest has. */
@@ -97,6 +108,22 @@ static uint32_t most_at_once(const struct flow *f)
 	return MAX(MIN(PAYLOAD_MAX, (uint32_t)TCP_CHUNK) / f->tcp.mss * f->tcp.mss, (uint32_t)f->tcp.mss);
 }
 
+/* No more than twice of what the socket had last: a large loan costs time even if little is written there. */
+static uint32_t chunk_size(const struct flow *f)
+{
+	return MAX(MIN(most_at_once(f), (uint32_t)TCP_CHUNK_LEAST << f->tcp.chunk_scale), (uint32_t)f->tcp.mss);
+}
+
+static void follow_chunk(struct flow *f, uint32_t got)
+{
+	uint32_t now = (uint32_t)TCP_CHUNK_LEAST << f->tcp.chunk_scale;
+
+	if (got * 2 > now && now < TCP_CHUNK)
+		f->tcp.chunk_scale++;
+	else if (got < now / 4 && f->tcp.chunk_scale)
+		f->tcp.chunk_scale--;
+}
+
 /* How many bytes may go out now as far as the flow itself is concerned. */
 static uint32_t may_send(struct flow *f)
 {
@@ -105,7 +132,7 @@ static uint32_t may_send(struct flow *f)
 
 	if (in_flight >= limit)
 		return 0;
-	want = MIN(limit - in_flight, most_at_once(f));
+	want = MIN(limit - in_flight, chunk_size(f));
 	if (f->tcp.flags & TCP_FIN_SENT) /* going over old ground: not beyond the FIN */
 		return MIN(want, f->tcp.max - 1 - f->tcp.nxt);
 	if (want >= f->tcp.mss)
@@ -126,11 +153,50 @@ static void watch_closed_window(struct tcp *t, struct flow *f)
 	}
 }
 
+/*
+ * Read into the guest's own memory.
+ * @want: bytes; fewer if the port lends fewer: whole segments then
+ * Return: as peek(); *lent says whether there was a loan at all.
+ */
+static ssize_t peek_lent(struct tcp *t, struct flow *f, uint32_t *want, bool *lent, usec_t now)
+{
+	struct ip_packet ip = tcp_ip_header(f);
+	struct tcp_segment s = { .src = f->key.peer_port, .dst = f->key.guest_port, .flags = TCP_ACK };
+	struct iovec into[EMIT_LOAN_PARTS];
+	uint8_t header[TCP_HEADER_MAX];
+	size_t parts;
+
+	*lent = emit_borrow(t->p.emitter, &t->loan, f->mac, &ip, header, tcp_emit(header, &s), MIN(*want, (uint32_t)f->tcp.mss), *want, now);
+	if (!*lent)
+		return 0;
+	if (t->loan.size < *want)
+		*want = t->loan.size / f->tcp.mss * f->tcp.mss;
+	parts = iov_slice(t->loan.payload, t->loan.parts, 0, *want, into, EMIT_LOAN_PARTS);
+	return peek_into(t, f, tcp_in_flight(f), into, parts);
+}
+
+static void send_lent(struct tcp *t, struct flow *f, uint32_t size, bool push)
+{
+	struct ip_packet ip = tcp_ip_header(f);
+	struct tcp_segment s = tcp_header(t, f, TCP_ACK | (push ? TCP_PSH : 0), f->tcp.nxt);
+	uint8_t header[TCP_HEADER_MAX];
+
+	emit_lent(t->p.emitter, &t->loan, f->mac, &ip, header, tcp_emit(header, &s), size, f->tcp.mss);
+}
+
+static void return_loan(struct tcp *t, const struct flow *f)
+{
+	struct ip_packet ip = tcp_ip_header(f);
+
+	emit_lent(t->p.emitter, &t->loan, f->mac, &ip, NULL, 0, 0, 0);
+}
+
 /* Send one chunk. Return: true if there may be more to send at once. */
 static bool send_chunk(struct tcp *t, struct flow *f, usec_t now)
 {
 	uint32_t want = may_send(f);
-	ssize_t n;
+	bool lent = false;
+	ssize_t n = 0;
 
 	if (f->tcp.flags & TCP_FIN_SENT && !want) {
 		if (f->tcp.nxt + 1 == f->tcp.max)
@@ -138,12 +204,17 @@ static bool send_chunk(struct tcp *t, struct flow *f, usec_t now)
 		return false;
 	}
 	if (want)
+		n = peek_lent(t, f, &want, &lent, now);
+	if (want && !lent)
 		want = fit_room(t, f, want, now);
 	if (!want) {
 		watch_closed_window(t, f);
 		return false;
 	}
-	n = peek(t, f, tcp_in_flight(f), want);
+	if (!lent)
+		n = peek(t, f, tcp_in_flight(f), want);
+	else if (n <= 0)
+		return_loan(t, f);
 	if (n == 0)
 		f->tcp.flags |= TCP_HOST_EOF;
 	if (n < (ssize_t)want)
@@ -157,7 +228,11 @@ static bool send_chunk(struct tcp *t, struct flow *f, usec_t now)
 		tcp_reset(t, f, now);
 		return false;
 	}
-	send_payload(t, f, f->tcp.nxt, (uint32_t)n, (uint32_t)n < want, now);
+	if (lent)
+		send_lent(t, f, (uint32_t)n, (uint32_t)n < want);
+	else
+		send_payload(t, f, f->tcp.nxt, (uint32_t)n, (uint32_t)n < want, now);
+	follow_chunk(f, (uint32_t)n);
 	f->tcp.nxt += (uint32_t)n;
 	if (seq_lt(f->tcp.max, f->tcp.nxt))
 		f->tcp.max = f->tcp.nxt;

@@ -12,6 +12,7 @@
 
 #define TCP_OUR_SCALE  8                     /* windows up to 16 MiB */
 #define TCP_CHUNK      (64 * 1024)           /* read from a socket at once */
+#define TCP_CHUNK_LEAST (4 * 1024)           /* the least, see tcp_flow.chunk_scale */
 #define TCP_TURN_SHARE 4                     /* chunks a flow may send in one turn */
 #define TCP_IN_FLIGHT  (1024 * 1024)         /* towards a guest at the most */
 #define TCP_RUN_PARTS  64                    /* segments in one sendmsg() */
@@ -40,7 +41,8 @@ struct tcp {
 		struct iovec iov[TCP_RUN_PARTS];
 		size_t parts, bytes;
 	} run;
-	uint8_t chunk[TCP_CHUNK];            /* what was peeked, until it is sent on */
+	struct emit_loan loan;               /* the guest's memory, while it is filled */
+	uint8_t chunk[TCP_CHUNK];            /* what was peeked for a port that lends none, until it is sent on */
 	uint8_t over[TCP_CHUNK];             /* where bytes go that are read again only to get past them */
 };
 
@@ -49,6 +51,8 @@ struct tcp {
 void tcp_send_flags(struct tcp *t, struct flow *f, uint8_t flags, uint32_t seq, usec_t now);
 /** tcp_header() - the segment header for payload of the flow at @seq */
 struct tcp_segment tcp_header(struct tcp *t, struct flow *f, uint8_t flags, uint32_t seq);
+/** tcp_ip_header() - of the flow's packets to the guest */
+struct ip_packet tcp_ip_header(const struct flow *f);
 /** tcp_emit_segment() - send @s with payload (may be none), as segments of @segment bytes if it is not 0 */
 void tcp_emit_segment(struct tcp *t, struct flow *f, const struct tcp_segment *s, const struct iovec *payload, size_t parts,
 		      uint32_t segment, usec_t now);

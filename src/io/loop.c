@@ -16,6 +16,7 @@ struct loop {
 	usec_t now;
 	struct list timers;   /* by deadline, equal ones in the order they were set */
 	struct list deferred;
+	struct list last;     /* deferred to after the others */
 
 	/* What epoll reported and has not been delivered yet: watch_remove() scrubs its own events here. */
 	struct epoll_event events[EVENTS_A_TURN];
@@ -57,6 +58,7 @@ int loop_new(struct loop **out)
 	l->now = usec_now();
 	list_init(&l->timers);
 	list_init(&l->deferred);
+	list_init(&l->last);
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll < 0)
 		return -errno;
@@ -75,6 +77,8 @@ struct loop *loop_free(struct loop *l)
 	list_for_each(n, &l->timers)
 		list_remove(n);
 	list_for_each(n, &l->deferred)
+		list_remove(n);
+	list_for_each(n, &l->last)
 		list_remove(n);
 	watch_remove(&l->signal_watch);
 	fd_close(l->signal_fd);
@@ -117,7 +121,7 @@ static usec_t loop_patience(const struct loop *l, usec_t timeout)
 {
 	usec_t left;
 
-	if (!list_empty(&l->deferred))
+	if (!list_empty(&l->deferred) || !list_empty(&l->last))
 		return 0;
 	if (list_empty(&l->timers))
 		return timeout;
@@ -177,12 +181,12 @@ static void loop_deliver_timers(struct loop *l)
 	}
 }
 
-static void loop_deliver_deferred(struct loop *l)
+static void loop_deliver_deferred(struct list *deferred)
 {
 	struct list due;
 
 	list_init(&due);
-	list_move_all(&due, &l->deferred);
+	list_move_all(&due, deferred);
 	while (!list_empty(&due)) {
 		struct deferred *d = list_entry(due.next, struct deferred, node);
 
@@ -200,7 +204,8 @@ int loop_turn(struct loop *l, usec_t timeout)
 	l->now = usec_now();
 	loop_deliver_events(l);
 	loop_deliver_timers(l);
-	loop_deliver_deferred(l);
+	loop_deliver_deferred(&l->deferred);
+	loop_deliver_deferred(&l->last);
 	return 0;
 }
 
@@ -291,6 +296,12 @@ void deferred_add(struct deferred *d)
 {
 	if (list_empty(&d->node))
 		list_append(&d->loop->deferred, &d->node);
+}
+
+void deferred_add_last(struct deferred *d)
+{
+	if (list_empty(&d->node))
+		list_append(&d->loop->last, &d->node);
 }
 
 void deferred_remove(struct deferred *d)

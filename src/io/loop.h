@@ -88,6 +88,8 @@ void deferred_init(struct deferred *d, struct loop *l, void (*call)(struct defer
  * What is added by a deferred call waits for the next turn, which then does not sleep.
  */
 void deferred_add(struct deferred *d);
+/** deferred_add_last() - likewise, after all that deferred_add() asked for in this turn and what they ask for here: to sum a turn up */
+void deferred_add_last(struct deferred *d);
 void deferred_remove(struct deferred *d);
 
 /**

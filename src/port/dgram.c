@@ -241,7 +241,7 @@ static size_t dgram_send(struct port *p, const struct frame *frames, size_t coun
 	return taken;
 }
 
-static size_t dgram_room_left(const struct port *p)
+static size_t dgram_room_left(struct port *p)
 {
 	const struct dgram *d = container_of(p, const struct dgram, port);
 

@@ -78,6 +78,21 @@ size_t port_room(struct port *p, size_t want)
 	return room;
 }
 
+size_t port_reserve(struct port *p, const struct frame *head, size_t least, size_t most, struct iovec *iov, size_t room, size_t *got)
+{
+	/* What is lent cannot be lost on purpose any more. */
+	if (p->down || p->fault || !p->ops->reserve)
+		return 0;
+	return p->ops->reserve(p, head, least, most, iov, room, got);
+}
+
+void port_commit(struct port *p, const struct frame *f)
+{
+	if (f->size)
+		port_count(&p->to_guest, f, 1);
+	p->ops->commit(p, f);
+}
+
 void port_drained(struct port *p)
 {
 	if (!p->short_of_room || p->down)

@@ -10,7 +10,7 @@
  * Ownership: the engine owns ports and frees them. A port that finds its guest gone calls sink->closed, once, and the engine
  * frees it at the end of the turn; until then it takes nothing (DROP_PORT_DOWN).
  *
- * Counting: "from_guest" is counted by port_input(), "to_guest" by port_send(); both work on what the ops return. Drops are
+ * Counting: "from_guest" is counted by port_input(), "to_guest" by port_send() and port_commit(); both work on what the ops return. Drops are
  * counted by whoever has the verdict, at the port in question.
  */
 #pragma once
@@ -48,7 +48,11 @@ struct port_ops {
 	size_t (*send)(struct port *p, const struct frame *frames, size_t count);
 
 	/* Bytes of frames it takes now without dropping; NULL: always plenty. */
-	size_t (*room)(const struct port *p);
+	size_t (*room)(struct port *p);
+
+	/* Lend memory of the guest's own, and take the frame that was written there; NULL: it has none to lend. As port_reserve() says. */
+	size_t (*reserve)(struct port *p, const struct frame *head, size_t least, size_t most, struct iovec *iov, size_t room, size_t *got);
+	void (*commit)(struct port *p, const struct frame *f);
 
 	/* Free everything, close descriptors. Return NULL. */
 	struct port *(*free)(struct port *p);
@@ -97,6 +101,22 @@ void port_input(struct port *p, const struct frame *frames, size_t count);
  * @want: at most FRAME_MAX; if there is less room, the port calls sink->drained later (not if it closes before)
  */
 size_t port_room(struct port *p, size_t want);
+
+/**
+ * port_reserve() - memory of the guest's own to write one frame into, from its Ethernet header on
+ * @head:  the headers that it will have, to choose a queue by; borrowed
+ * @least: bytes that must have room
+ * @most:  and that may be used
+ * @iov:   filled in, with up to @room parts; the bytes are the guest's: write them, and do not believe what is read there
+ * @got:   how many bytes there are: from @least to @most
+ *
+ * port_commit() must follow, with no other call to the port in between.
+ * Return: parts in @iov; 0 if the port cannot lend any now: port_send() is the other way.
+ */
+size_t port_reserve(struct port *p, const struct frame *head, size_t least, size_t most, struct iovec *iov, size_t room, size_t *got);
+
+/** port_commit() - the frame is written: @f->offload and @f->size, up to what was lent, count; its iov does not. Size 0: there is none. */
+void port_commit(struct port *p, const struct frame *f);
 
 /** port_drained() - for the kinds of port: nothing is queued any more; tells the sink if somebody was short of room */
 void port_drained(struct port *p);

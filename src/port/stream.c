@@ -269,7 +269,7 @@ static size_t stream_send(struct port *p, const struct frame *frames, size_t cou
 }
 
 /* All or nothing: once something had to be queued, who can wait shall wait until it has gone, for queueing costs a copy. */
-static size_t stream_room(const struct port *p)
+static size_t stream_room(struct port *p)
 {
 	const struct stream *s = container_of(p, const struct stream, port);
 

@@ -360,6 +360,34 @@ static void deferred_runs_once_a_turn(void **state)
 	assert_int_equal(c.calls, 2);
 }
 
+struct order { struct deferred deferred; char *said; char name; struct deferred *asks; };
+
+static void order_call(struct deferred *d)
+{
+	struct order *o = container_of(d, struct order, deferred);
+
+	o->said[strlen(o->said)] = o->name;
+	if (o->asks)
+		deferred_add_last(o->asks);
+}
+
+/* What sums a turn up comes after the others, also if one of those asked for it. */
+static void deferred_last_is_last(void **state)
+{
+	char said[4] = { 0 };
+	struct order last = { .said = said, .name = 'l' }, first = { .said = said, .name = 'f' }, second = { .said = said, .name = 's' };
+
+	second.asks = &last.deferred;
+	deferred_init(&last.deferred, *state, order_call);
+	deferred_init(&first.deferred, *state, order_call);
+	deferred_init(&second.deferred, *state, order_call);
+	deferred_add_last(&last.deferred);
+	deferred_add(&second.deferred);
+	deferred_add(&first.deferred);
+	loop_turn(*state, 0);
+	assert_string_equal(said, "sfl");
+}
+
 static void stop_call(struct deferred *d)
 {
 	loop_stop(d->loop, 42);
@@ -466,6 +494,7 @@ int main(void)
 		test(timer_in_the_past_does_not_hold_the_turn),
 		test(timers_may_outlive_the_loop),
 		test(deferred_runs_once_a_turn),
+		test(deferred_last_is_last),
 		test(run_returns_what_stop_was_given),
 		test(idle_loop_sleeps),
 		test(signals_arrive_in_the_loop),
