@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+#include "port/vhost/virtqueue.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "port/vhost/virtqueue_private.h"
+
+#define DESCRIPTOR_SIZE 16
+#define WRAP            0x8000
+
+int virtqueue_break(struct virtqueue *r)
+{
+	r->broken = true;
+	return -EPROTO;
+}
+
+bool virtqueue_add_part(struct virtqueue *r, struct parts *p, const struct descriptor *d)
+{
+	struct virtqueue_chain *c = p->chain;
+	uint64_t address = d->address;
+	uint32_t left = d->size;
+
+	if (!!(d->flags & VRING_DESC_F_WRITE) != p->to_driver || __builtin_add_overflow(c->size, left, &c->size))
+		return false;
+	while (left) {
+		uint32_t size = left;
+		uint8_t *at = vhost_memory_at(r->memory, address, &size);
+
+		if (unlikely(!at || c->parts == p->room))
+			return false;
+		p->iov[c->parts++] = (struct iovec){ at, size };
+		address += size;
+		left -= size;
+	}
+	return true;
+}
+
+const volatile void *virtqueue_indirect_table(struct virtqueue *r, const struct descriptor *d, uint32_t *count)
+{
+	uint32_t size = d->size;
+	const volatile void *table;
+
+	if (!r->indirect || d->flags & VRING_DESC_F_NEXT || !size || size % DESCRIPTOR_SIZE)
+		return NULL;
+	table = vhost_memory_at(r->memory, d->address, &size);
+	if (!table || size < d->size)
+		return NULL; /* in one piece, or not at all: nobody lays a table across two regions */
+	*count = size / DESCRIPTOR_SIZE;
+	return table;
+}
+
+void virtqueue_start(struct virtqueue *r, uint32_t base)
+{
+	r->broken = r->signalled_valid = false;
+	r->unpublished = 0;
+	if (r->packed) {
+		r->next_take = base & (WRAP - 1);
+		r->take_wrap = base & WRAP;
+		r->next_use = base >> 16 & (WRAP - 1);
+		r->use_wrap = base >> 16 & WRAP;
+		inflight_start(&r->inflight, 0, &r->next_use, &r->use_wrap);
+		if (r->inflight.region) {
+			r->next_take = r->next_use;
+			r->take_wrap = r->use_wrap;
+		}
+		/* Slots that are not there would be followed out of the ring. */
+		r->broken = r->next_take >= r->size || r->next_use >= r->size;
+	} else {
+		r->next_use = r->used->idx;
+		r->next_take = r->available = (uint16_t)base;
+		inflight_start(&r->inflight, r->next_use, NULL, NULL);
+		if (r->inflight.region)
+			r->next_take = r->available = r->next_use;
+	}
+	r->published = r->signalled = r->next_use;
+	r->published_wrap = r->use_wrap;
+	r->started = true;
+}
+
+uint32_t virtqueue_base(const struct virtqueue *r)
+{
+	/* All that was taken is used and published by the turn's end: the two places are the same then. */
+	if (!r->packed)
+		return r->next_take;
+	return (uint32_t)(r->next_take | (r->take_wrap ? WRAP : 0)) | (uint32_t)(r->next_use | (r->use_wrap ? WRAP : 0)) << 16;
+}
+
+int virtqueue_take(struct virtqueue *r, bool to_driver, struct iovec *iov, size_t room, struct virtqueue_chain *out)
+{
+	struct parts p = { .iov = iov, .room = room, .chain = out, .to_driver = to_driver };
+	int taken;
+
+	if (unlikely(r->broken))
+		return -EPROTO;
+	out->parts = 0;
+	out->size = 0;
+	taken = r->packed ? packed_take(r, &p) : split_take(r, &p);
+	if (unlikely(taken < 0))
+		return virtqueue_break(r);
+	if (unlikely(r->inflight.region) && taken)
+		inflight_take(&r->inflight, out->id);
+	return taken;
+}
+
+bool virtqueue_has_more(struct virtqueue *r)
+{
+	return !r->broken && (r->packed ? packed_has_more(r) : split_has_more(r));
+}
+
+uint16_t virtqueue_available(struct virtqueue *r)
+{
+	if (!virtqueue_has_more(r))
+		return 0;
+	return r->packed ? 1 : (uint16_t)(r->available - r->next_take);
+}
+
+void virtqueue_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_t written)
+{
+	if (unlikely(r->inflight.region))
+		inflight_use(&r->inflight, c->id);
+	if (r->packed)
+		packed_use(r, c, written);
+	else
+		split_use(r, c, written);
+}
+
+bool virtqueue_publish(struct virtqueue *r)
+{
+	bool call;
+
+	if (!r->unpublished || r->broken)
+		return false;
+	call = r->packed ? packed_publish(r) : split_publish(r);
+	if (unlikely(r->inflight.region))
+		inflight_published(&r->inflight, r->next_use, r->use_wrap);
+	r->unpublished = 0;
+	return call;
+}
+
+void virtqueue_silence(struct virtqueue *r)
+{
+	if (r->broken)
+		return;
+	if (r->packed)
+		packed_silence(r);
+	else
+		split_silence(r);
+}
+
+bool virtqueue_listen(struct virtqueue *r)
+{
+	if (r->broken)
+		return false;
+	if (r->packed)
+		packed_listen(r);
+	else
+		split_listen(r);
+	/* Ask first, then look: whatever comes after the look is kicked for. */
+	atomic_thread_fence(memory_order_seq_cst);
+	return virtqueue_has_more(r);
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+/* What the two forms of a virtqueue share: virtqueue.c asks which it is, split.c and packed.c know how. Nobody else includes this. */
+#pragma once
+#include "base/attr.h"
+#include "port/vhost/virtqueue.h"
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/* A descriptor of either form, copied out of the guest's memory: what it says cannot change any more. */
+struct descriptor {
+	uint64_t address;
+	uint32_t size;
+	uint16_t flags, next;   /* next: split; packed: the buffer's id */
+};
+
+/* Where a chain's parts go. */
+struct parts {
+	struct iovec *iov;
+	size_t room;
+	struct virtqueue_chain *chain;
+	bool to_driver;
+};
+
+/** virtqueue_add_part() - look a descriptor's bytes up. Return: false if it breaks the ring. */
+bool virtqueue_add_part(struct virtqueue *r, struct parts *p, const struct descriptor *d);
+/** virtqueue_indirect_table() - where the table lies that a descriptor names, of descriptors of 16 bytes. NULL if it breaks the ring. */
+const volatile void *virtqueue_indirect_table(struct virtqueue *r, const struct descriptor *d, uint32_t *count);
+/** virtqueue_break() - nothing of the ring is to be touched again. Return: -EPROTO. */
+int virtqueue_break(struct virtqueue *r);
+
+int split_take(struct virtqueue *r, struct parts *p);
+bool split_has_more(struct virtqueue *r);
+void split_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_t written);
+bool split_publish(struct virtqueue *r);
+void split_silence(struct virtqueue *r);
+void split_listen(struct virtqueue *r);
+
+int packed_take(struct virtqueue *r, struct parts *p);
+bool packed_has_more(struct virtqueue *r);
+void packed_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_t written);
+bool packed_publish(struct virtqueue *r);
+void packed_silence(struct virtqueue *r);
+void packed_listen(struct virtqueue *r);
