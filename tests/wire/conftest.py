@@ -2,6 +2,7 @@
 """The real daemon with sanitizers, a world around it, and guests played by hand."""
 
 import contextlib
+import os
 import pathlib
 import socket
 import sys
@@ -12,7 +13,16 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 from tests.support.lan import Daemon, Home, wait_for  # noqa: E402
 from tests.support.netns import World  # noqa: E402
+from tests.support.vhost import OFFLOADS, PLAIN, VhostGuest  # noqa: E402
 from tests.support.wire import Guest  # noqa: E402
+
+# The kinds of port that guests attach to: HOSPES_PORTS="stream vhost packed offloads" runs every test once with each of them.
+PORTS = {
+    "stream": Guest,
+    "vhost": VhostGuest,
+    "packed": lambda path, **options: VhostGuest(path, packed=True, **options),
+    "offloads": lambda path, **options: VhostGuest(path, event_idx=True, features=PLAIN | OFFLOADS, **options),
+}
 
 
 @pytest.fixture(scope="session")
@@ -50,18 +60,24 @@ def daemon(start):
     return start()
 
 
+@pytest.fixture(params=os.environ.get("HOSPES_PORTS", "stream").split())
+def port(request):
+    """The kind of port that attach() uses where a test names none."""
+    return request.param
+
+
 @pytest.fixture
-def attach():
+def attach(port):
     """Attach guest number N: attach(daemon, 2). It has addresses of its own in both versions; they are not leased."""
     guests = []
 
-    def attacher(daemon, number=1, **options):
+    def attacher(daemon, number=1, port=port, **options):
         net6 = daemon.call("Status")["network6"]
         options.setdefault("mac", f"02:00:00:00:00:{number:02x}")
         options.setdefault("ip", f"10.0.2.{99 + number}")
         if net6:
             options.setdefault("ip6", f"{net6.split('/')[0]}{99 + number:x}")
-        guest = Guest(daemon, **options)
+        guest = PORTS[port](daemon if port == "stream" else daemon.runtime / "vhost", **options)
         guests.append(guest)
         return guest
 
