@@ -2,6 +2,7 @@
 # make          builds hospes: build/hospes, with build/hospesd beside it
 # make demo     installs what is missing, builds, and shows two guests on the default LAN
 # make check    installs what tests need, builds with sanitizers, runs every test
+# make bench    installs peers, measures beside them, prints the table; BENCH="--quick", see bench/README.md
 # make install  to PREFIX (/usr/local), under DESTDIR if that is set
 
 PREFIX ?= /usr/local
@@ -23,10 +24,16 @@ check:
 	tools/packages build run demo test
 	tools/check
 
+bench:
+	tools/packages build run bench
+	[ -f build-bench/build.ninja ] || meson setup build-bench -Dbench=true
+	ninja -C build-bench
+	bench/run $(BENCH)
+
 install: all
 	meson install -C build
 
 clean:
-	rm -rf build build-check build-gcc
+	rm -rf build build-check build-gcc build-bench
 
-.PHONY: all demo check install clean
+.PHONY: all demo check bench install clean

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""Samples to tables: medians, ranges, ratios of pairs."""
+
+import json
+import statistics
+
+from bench.rows import TARGETS, rows
+
+MODE_FACTOR = 1.6  # how far the cores' round trips of two samples may differ for them to be compared
+
+
+def sample_text(moved, figures, unit):
+    cost, cost_unit = cost_of({**moved, **figures})
+    text = f"{moved['rate']:.3g} {unit}"
+    return text + (f", {cost:.3g} {cost_unit}" if cost is not None else "")
+
+
+def cost_of(sample):
+    """Processor time for a piece of work, and its unit; None where there is no piece."""
+    if sample.get("packets"):
+        return sample["cpu"] * 1e9 / sample["packets"], "ns/packet"
+    if sample.get("bytes"):
+        return sample["cpu"] * 1e9 / sample["bytes"], "CPU-s/GB"
+    if sample.get("count"):
+        return sample["cpu"] * 1e6 / sample["count"], "CPU-µs each"
+    return None, ""
+
+
+def machine_cost(sample):
+    return cost_of({**sample, "cpu": sample["machine_cpu"]})[0]
+
+
+def read(folder):
+    """Samples by row and subject, in their order; and what was left out."""
+    found, left_out = {}, {}
+    for line in (folder / "samples.jsonl").read_text().splitlines():
+        sample = json.loads(line)
+        if "left_out" in sample or "error" in sample:
+            left_out.setdefault(sample["row"], {})[sample["subject"]] = sample.get("left_out") or sample["error"]
+        else:
+            found.setdefault(sample["row"], {}).setdefault(sample["subject"], []).append(sample)
+    return found, left_out
+
+
+def middle(values, digits=3):
+    values = [value for value in values if value is not None]
+    if not values:
+        return "–"
+    return f"{statistics.median(values):.{digits}g} ({min(values):.{digits}g}–{max(values):.{digits}g})" if len(values) > 1 else f"{values[0]:.{digits}g}"
+
+
+def same_mode(one, other):
+    spins = [sample[key] for sample in (one, other) for key in ("spin_before", "spin_after")]
+    return min(spins) <= 0 or max(spins) / min(spins) <= MODE_FACTOR
+
+
+def ratios(ours, theirs, by):
+    """Ratios of the pairs of one round, above 1 where ours is better; pairs of one mode only, if there are any."""
+    pairs = [(one, other) for one in ours for other in theirs if one["round"] == other["round"]]
+    alike = [pair for pair in pairs if same_mode(*pair)]
+    return [value for value in (ratio(one, other, by) for one, other in (alike or pairs)) if value is not None], len(alike), len(pairs)
+
+
+def ratio(one, other, by):
+    if by == "cpu":
+        a, b = cost_of(other)[0], cost_of(one)[0]
+    elif by == "core":
+        a, b = (sample["rate"] * sample["elapsed"] / sample["cpu"] if sample["cpu"] else None for sample in (one, other))
+    else:
+        a, b = one["rate"], other["rate"]
+        if not one["higher_is_better"]:
+            a, b = b, a
+    return a / b if a is not None and b else None
+
+
+def row_lines(row, samples):
+    """A line for each subject; ratios are those of the first of ours to it."""
+    ours = next((subject for subject in row.subjects if subject.startswith("hospes ") and subject in samples), None)
+    ceiling = samples.get(row.ceiling)
+    for subject, list_ in samples.items():
+        rate = [sample["rate"] for sample in list_]
+        notes = []
+        if subject == row.ceiling:
+            notes.append("the client's own ceiling")
+        elif ceiling and list_[0]["higher_is_better"] and statistics.median(rate) >= 0.9 * statistics.median([sample["rate"] for sample in ceiling]):
+            notes.append("client-bound")
+        if "p99" in list_[0]:
+            notes.append(f"p99 {middle([sample['p99'] for sample in list_])} µs")
+        cost, unit = middle([cost_of(sample)[0] for sample in list_]), cost_of(list_[0])[1]
+        cells = [subject, f"{middle(rate)} {list_[0]['unit']}", f"{cost} {unit}".strip(), middle([machine_cost(sample) for sample in list_])]
+        for by in ("rate", "cpu"):
+            cells.append("" if not ours or subject == ours else middle(ratios(samples[ours], list_, by)[0]))
+        yield "| " + " | ".join(cells + ["; ".join(notes)]) + " |"
+
+
+def target_line(target, found, left_out):
+    samples = found.get(target.row, {})
+    best = None
+    for ours in target.ours:
+        worst = None
+        for peer in target.peers:
+            if ours in samples and peer in samples:
+                values, alike, pairs = ratios(samples[ours], samples[peer], target.by)
+                if values and (worst is None or statistics.median(values) < statistics.median(worst[0])):
+                    worst = values, alike, pairs
+        if worst and (best is None or statistics.median(worst[0]) > statistics.median(best[1][0])):
+            best = ours, worst
+    what = {"rate": "", "cpu": ", processor time", "core": ", a core"}[target.by]
+    wanted = f"≥ {target.factor:.3g} × {', '.join(target.peers)}{what}"
+    if not best:
+        missing = [f"{name}: {reason}" for name, reason in left_out.get(target.row, {}).items() if name in target.ours + target.peers]
+        return f"| {target.text} | {wanted} | – | not measured{': ' + '; '.join(missing) if missing else ''} |"
+    ours, (values, alike, pairs) = best
+    verdict = "met" if statistics.median(values) >= target.factor else "missed"
+    return f"| {target.text} | {wanted} | {middle(values)} ({ours}; {alike or pairs} of {pairs} pairs) | {verdict} |"
+
+
+def markdown(folder):
+    found, left_out = read(folder)
+    lines = ["## Targets", "", "| work | target | ratio: median (range) | |", "| --- | --- | --- | --- |"]
+    lines += [target_line(target, found, left_out) for target in TARGETS]
+    lines += ["", "## Rows", "", "Median (range). The ratios are those of the row's first line to the subject, above 1 where ours is better: by rate, and by the backend's processor time."]
+    for row in rows():
+        if row.name not in found:
+            continue
+        lines += ["", f"### {row.name}", "", "| subject | rate | backend's processor time | whole machine's | × rate | × processor | |", "| --- | --- | --- | --- | --- | --- | --- |"]
+        lines += row_lines(row, found[row.name])
+        lines += ["", *(f"{subject}: {reason}" for subject, reason in left_out.get(row.name, {}).items())]
+    return "\n".join(lines) + "\n"
