@@ -107,7 +107,8 @@ static int serve(struct service *s, const struct options *o, struct loop *loop, 
 	tell(parent);
 	r = loop_run(loop);
 	if (r < 0)
-		log_error("hospes-bridged ends: %s; the LANs stay as they are", strerror(-r));
+		log_error("hospes-bridged ends: %s; the LANs stay as they are, but for those on trial", strerror(-r));
+	service_stop(s);
 	return r;
 }
 

@@ -26,6 +26,17 @@
 int bridge_plan_up(struct steps *out, const struct lan_config *config, const struct snapshot *now, char *error, size_t error_size);
 
 /**
+ * bridge_plan_same() - is it still the LAN that is up? With another bridge or uplink it is not: what hangs on the old one would be left
+ * behind, and two uplinks in one bridge may be a loop.
+ * @served:  its configuration as it is in force; NULL: not known
+ * @journal: the steps that were taken; NULL: none
+ * @error:   512 bytes
+ * Return: 0, or -EINVAL with @error
+ */
+int bridge_plan_same(const struct lan_config *config, const struct bridge_config *served, const struct steps *journal, char *error,
+		size_t error_size);
+
+/**
  * bridge_plan_mend() - before bridge_plan_up() after a crash: give @now what the journal alone still knows
  * An address or route that was taken off the uplink and did not arrive on the bridge counts as still being on the uplink, so that the plan
  * brings it over; a bridge that we made and had not yet given its alias is ours.

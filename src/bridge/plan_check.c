@@ -203,3 +203,33 @@ int plan_check(struct planner *p)
 		r = check_addresses(p);
 	return r ? r : check_taps(p);
 }
+
+static bool is_tap_of(const struct steps *journal, const char *link)
+{
+	for (size_t i = 0; i < journal->count; i++)
+		if (journal->step[i].kind == STEP_TAP_ADD && !strcmp(journal->step[i].link, link))
+			return true;
+	return false;
+}
+
+int bridge_plan_same(const struct lan_config *config, const struct bridge_config *served, const struct steps *journal, char *error,
+		size_t error_size)
+{
+	const struct bridge_config *b = &config->bridge;
+	const char *bridge = served ? served->bridge : b->bridge, *uplink = served ? served->uplink : b->uplink;
+	const char *name = config->name;
+
+	for (size_t i = 0; journal && i < journal->count; i++) {
+		const struct step *s = &journal->step[i];
+
+		if (s->kind == STEP_BRIDGE_ADD)
+			bridge = s->link;
+		else if (s->kind == STEP_MASTER && s->value[0] && !is_tap_of(journal, s->link))
+			uplink = s->link;
+	}
+	if (!strcmp(bridge, b->bridge) && !strcmp(uplink, b->uplink))
+		return 0;
+	snprintf(error, error_size, "LAN %s is up with Bridge = %s and Uplink = %s, which cannot change meanwhile: "
+		 "sudo hospes restart %s takes it down and up again", name, bridge, *uplink ? uplink : "none", name);
+	return -EINVAL;
+}

@@ -97,9 +97,9 @@ static struct service_lan *find_lan(struct service *s, struct varlink_call *call
 	l = service_lan_get(s, lan);
 	if (!l)
 		fail(call, "Failed", json_pack("{ss si ss sb}", "what", lan, "errno", ENOMEM, "message", "out of memory", "rolled_back", false));
-	else if (l->waiting)
-		fail(call, "Busy", json_pack("{ss ss}", "lan", lan, "message", "it is being brought up at this moment"));
-	return l && l->waiting ? NULL : l;
+	else if (l->wanted)
+		fail(call, "Busy", json_pack("{ss ss}", "lan", lan, "message", "it is being brought up at this moment; try again in a second"));
+	return l && l->wanted ? NULL : l;
 }
 
 /* --- answers --- */
@@ -158,11 +158,17 @@ static void handle_status(void *owner, struct varlink_call *call, _unused_ const
 {
 	struct service *s = owner;
 	struct status status = { s, json_array() };
+	char error[SERVICE_ERROR];
 
 	list_for_each(n, &s->lans) {
 		const struct service_lan *l = list_entry(n, struct service_lan, node);
+		const struct lan_config *config = l->up ? l->up->config : l->wanted;
+		_cleanup_(lan_config_freep) struct lan_config *written = NULL;
 
-		json_array_append_new(status.lans, lan_json(s, l->name, l, l->up ? l->up->config : l->wanted));
+		/* One that a crash has broken is not served: what its file says comes nearest. */
+		if (!config && lan_file_load(&written, s->p.config, l->name, error, sizeof(error)) == 0)
+			config = written;
+		json_array_append_new(status.lans, lan_json(s, l->name, l, config));
 	}
 	lan_file_each(s->p.config, add_of_file, &status);
 	varlink_reply(call, json_pack("{ss si so}", "version", HOSPES_VERSION, "pid", (int)getpid(), "lans", status.lans));
@@ -210,6 +216,7 @@ void service_lan_asked(void *owner, bool yes)
 
 	if (call)
 		varlink_hang_off(&l->hangup);
+	service_lan_end_trial(l); /* its socket goes back to the pool: not every answer is followed by a trial */
 	if (l->wanted)
 		up_now(l, call, steal(&l->wanted), l->wanted_seconds, yes);
 }
@@ -219,15 +226,14 @@ static void ask_first(struct service_lan *l, struct varlink_call *call, struct l
 {
 	struct trial_way way;
 
+	service_lan_end_trial(l); /* of a LAN that broke on trial: what is asked for now comes instead */
 	if (service_lan_way(config, &way) < 0)
 		way = (struct trial_way){ 0 };
 	l->wanted = config;
 	l->wanted_seconds = seconds;
 	l->waiting = call;
 	varlink_hang_on(call, &l->hangup, caller_gone);
-	if (l->trial_socket < 0)
-		l->trial_socket = packet_pool_take(&l->service->sockets);
-	l->trial.fd = l->trial_socket;
+	l->trial.fd = l->trial_socket = packet_pool_take(&l->service->sockets);
 	trial_ask(&l->trial, &way);
 }
 
@@ -246,10 +252,10 @@ static void handle_up(void *owner, struct varlink_call *call, const json_t *para
 		o.error = r == -ENOENT ? "NoLan" : r == -EINVAL ? "Invalid" : "Refused";
 		fail_outcome(l->service, call, l->name, &o);
 		service_lan_settle(l);
-	} else if (json_is_integer(confirm)) {
+	} else if (json_is_integer(confirm) && l->state != LAN_TRYING) {
 		ask_first(l, call, config, json_integer_value(confirm));
-	} else {
-		up_now(l, call, config, 0, false);
+	} else { /* on trial the gateway is asked all the time */
+		up_now(l, call, config, json_integer_value(confirm), l->trial.has_answered);
 	}
 }
 

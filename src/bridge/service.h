@@ -33,5 +33,7 @@ struct service_params {
 int service_new(struct service **out, const struct service_params *params);
 /** service_start() - behind the walls: look at what journals say, then serve. Return: 0 or negative errno after a message. */
 int service_start(struct service *s);
+/** service_stop() - before the end: LANs on trial go back, since nobody may come who would see to it */
+void service_stop(struct service *s);
 /** service_free() - LANs stay as they are in the kernel, and the next service knows them */
 struct service *service_free(struct service *s);

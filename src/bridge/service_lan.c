@@ -77,16 +77,18 @@ static bool is_undone(struct journal *j)
 
 static void plan_up(struct service_lan *l, const struct lan_config *config, struct journal *j, struct outcome *o)
 {
+	const struct bridge_config *is = l->up ? &l->up->config->bridge : NULL;
 	_cleanup_(snapshot_freep) struct snapshot *now = NULL;
-	int r = snapshot_read(&now);
+	int r = bridge_plan_same(config, is, j ? journal_steps(j) : NULL, o->message, sizeof(o->message));
 
+	if (!r)
+		r = snapshot_read(&now);
 	if (!r && j)
 		r = bridge_plan_mend(now, journal_steps(j));
 	if (!r)
 		r = bridge_plan_up(&o->steps, config, now, o->message, sizeof(o->message));
 	if (r < 0)
 		fail(o, r == -EINVAL || r == -EADDRINUSE ? "Refused" : "Failed", r);
-	(void)l;
 }
 
 static void take_steps(struct journal *j, bool undo, struct outcome *o)
@@ -119,11 +121,6 @@ static int serve(struct service_lan *l, struct lan_config *config, char *error, 
 		lan_config_free(config);
 		snprintf(error, size, "cannot read the host's network: %s", strerror(-r));
 		return r;
-	}
-	/* A bridge of another name is another LAN to everything that hangs on it. */
-	if (l->up && strcmp(l->up->config->bridge.bridge, config->bridge.bridge)) {
-		lan_up_remove(l->up);
-		l->up = lan_up_free(l->up);
 	}
 	return l->up ? lan_up_configure(l->up, config, now, error, size) : lan_up_new(&l->up, &params, config, now, error, size);
 }
@@ -178,11 +175,20 @@ static void mark(struct service_lan *l, const struct lan_config *config, struct 
 		l->state = trial ? LAN_TRYING : LAN_UP;
 }
 
+/* A change of a LAN that is up has failed: where all of it was undone, it is what it was, on trial too if it was. */
+static void stay_up(struct service_lan *l, struct journal *j, const char *word, const struct outcome *o)
+{
+	if (!o->rolled_back || (strcmp(journal_marked(j), word) && journal_mark(j, word) < 0))
+		l->state = LAN_BROKEN;
+}
+
 static void go_up(struct service_lan *l, struct lan_config *config, int64_t trial, bool answered, struct journal *j, struct outcome *o)
 {
 	bool was_up = l->state == LAN_UP || l->state == LAN_TRYING;
+	char word[64];
 	int r;
 
+	snprintf(word, sizeof(word), "%s", journal_marked(j));
 	plan_up(l, config, j, o);
 	if (o->error) {
 		lan_config_free(config);
@@ -204,7 +210,7 @@ static void go_up(struct service_lan *l, struct lan_config *config, int64_t tria
 	if (!o->error)
 		return;
 	if (was_up)
-		l->state = o->rolled_back && !journal_mark(j, MARK_UP) ? LAN_UP : LAN_BROKEN;
+		stay_up(l, j, word, o);
 	else
 		undo(l, j, o);
 }

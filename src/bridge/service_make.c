@@ -223,6 +223,12 @@ int service_start(struct service *s)
 	return r;
 }
 
+void service_stop(struct service *s)
+{
+	list_for_each(n, &s->lans)
+		service_lan_stop(list_entry(n, struct service_lan, node));
+}
+
 struct service *service_free(struct service *s)
 {
 	if (!s)

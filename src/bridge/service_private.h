@@ -28,8 +28,8 @@ struct service_lan {
 	int trial_socket;                         /* of the pool; -1: none */
 	struct timer expiry;                      /* of the trial; the loop's clock stands still while the machine sleeps, so the mark counts */
 	int64_t until;                            /* CLOCK_BOOTTIME, seconds */
-	/* An Up with "confirm" that waits for the gateway's first answer */
-	struct varlink_call *waiting;
+	/* An Up with "confirm" that waits for the gateway's first answer: as long as there is a wanted configuration */
+	struct varlink_call *waiting;             /* NULL: whoever called has gone, and it goes on all the same */
 	struct varlink_hangup hangup;
 	struct lan_config *wanted;
 	int64_t wanted_seconds;
@@ -90,5 +90,7 @@ int service_lan_reload(void *owner, struct lan_up *up, char *error);
 struct lan_up_params service_lan_params(struct service_lan *l);
 /** service_lan_begin_trial() - from now on for so many seconds; @answered: the gateway did before */
 void service_lan_begin_trial(struct service_lan *l, const struct lan_config *config, int64_t seconds, bool answered);
+/** service_lan_stop() - the service ends: what is on trial goes back */
+void service_lan_stop(struct service_lan *l);
 /** service_lan_end_trial() - stop clock and questions */
 void service_lan_end_trial(struct service_lan *l);

@@ -64,6 +64,12 @@ static void gateway_lost(void *owner)
 	trial_is_over(owner, "the gateway does not answer any more");
 }
 
+void service_lan_stop(struct service_lan *l)
+{
+	if (l->expiry.deadline != USEC_NEVER)
+		trial_is_over(l, "the service ends, and nobody has confirmed it");
+}
+
 struct service_lan *service_lan_get(struct service *s, const char *name)
 {
 	struct service_lan *l = service_lan_find(s, name);
@@ -104,7 +110,7 @@ struct service_lan *service_lan_free(struct service_lan *l)
 
 void service_lan_settle(struct service_lan *l)
 {
-	if (l->state != LAN_DOWN || l->waiting || l->up)
+	if (l->state != LAN_DOWN || l->wanted || l->up)
 		return;
 	rmdir(l->state_folder); /* unless leases are kept there */
 	service_lan_free(l);
@@ -139,11 +145,20 @@ int service_lan_reload(void *owner, _unused_ struct lan_up *up, char *error)
 	struct service_lan *l = owner;
 	struct outcome o = { 0 };
 	struct lan_config *config;
-	int r = lan_file_load(&config, l->service->p.config, l->name, error, SERVICE_ERROR);
+	int64_t left = service_lan_left(l);
+	int r;
 
+	/* Who calls is a client of what is served, which must not be taken away under him. */
+	if (l->wanted || l->state == LAN_DOWN || l->state == LAN_BROKEN) {
+		snprintf(error, SERVICE_ERROR, "LAN %s is %s; sudo hospes up %s %s", l->name, l->wanted ? "being brought up" : service_lan_state(l),
+			 l->name, l->wanted ? "reads the file, too" : "mends it");
+		return -EINVAL;
+	}
+	r = lan_file_load(&config, l->service->p.config, l->name, error, SERVICE_ERROR);
 	if (r < 0)
 		return r == -ENOENT || r == -EPERM ? -EINVAL : r;
-	service_lan_up(l, config, 0, false, &o);
+	/* A trial goes on: nobody has confirmed anything. */
+	service_lan_up(l, config, left < 0 ? 0 : MAX(left, (int64_t)1), l->trial.has_answered, &o);
 	snprintf(error, SERVICE_ERROR, "%s", o.message);
 	r = o.error ? o.code ? o.code : -EINVAL : 0;
 	outcome_fini(&o);

@@ -166,7 +166,7 @@ static int try_up(int fd, struct try *t)
 
 	if (bridged_call(fd, "Up", json_pack("{s:s, s:i}", "lan", t->lan, "confirm", t->seconds), &reply) < 0)
 		return EXIT_FAILURE;
-	if (!bridge_print_steps(reply, "  ", stdout)) {
+	if (!bridge_print_steps(reply, "  ", stdout) && !json_is_integer(json_object_get(reply, "seconds_left"))) {
 		printf("LAN %s is as its file says: nothing to try\n", t->lan);
 		return EXIT_SUCCESS;
 	}
