@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * A vhost-user device as its front end sets it up: features, memory, queues. The messages and their rules are here; what is done with the
- * frames is vhost.c's.
+ * A vhost-user device as its front end sets it up: features, memory, queues. The messages and their rules are here (device.c,
+ * device_memory.c, device_queue.c); what is done with the frames is vhost.c's.
  *
  * A queue runs ("started") from its kick descriptor (or a kick descriptor of none, which means that it is polled) until GET_VRING_BASE,
- * as long as it has a size, addresses that lie in memory, and a base; it is "enabled" as SET_VRING_ENABLE said last, and from the start
- * where protocol features were not negotiated. A change of memory stops nothing: the rings' places are looked up again.
+ * as long as it has a size and addresses that lie in memory, in whatever order these came; it is "enabled" as SET_VRING_ENABLE said last,
+ * and from the start where protocol features were not negotiated. A change of memory stops it for a moment only: what it used is
+ * published, the ring's places are looked up again, and it goes on where it stood, unless they have gone.
  *
- * Everything that a front end says is checked before it is believed. What makes no sense gets a negative reply where the front end asked
- * for one (REPLY_ACK); where the stream itself cannot be trusted any more the device closes.
+ * Everything that a front end says is checked before it is believed. What makes no sense changes nothing, and gets the error's number as
+ * its reply where the front end asked for one (REPLY_ACK). The device closes where the stream itself cannot be trusted any more, where a
+ * request was refused whose own reply has no way to say so, and where the front end would otherwise go on with features or a dirty log
+ * that are not there.
  */
 #pragma once
 #include <linux/virtio_net.h>
@@ -43,9 +46,9 @@ struct vhost_queue {
 	struct virtqueue ring;
 	uint16_t index;
 	bool enabled;
-	bool has_address;
-	uint32_t base;                  /* SET_VRING_BASE; 0 until then */
-	uint64_t descriptors, used, available; /* user addresses; log address in ring.log_used */
+	bool has_address, has_base;
+	uint32_t base;                  /* SET_VRING_BASE, or where it stopped; where a ring begins until then */
+	uint64_t descriptors, used, available; /* user addresses */
 	uint64_t log_address;
 	bool log_used;
 	int kick, call, error;          /* descriptors, or -1 */
@@ -54,7 +57,7 @@ struct vhost_queue {
 
 struct vhost_device;
 
-/* Whom the device tells. */
+/* Whom the device tells. A call may close the device (vhost_device_close()), and must not free it. */
 struct vhost_device_sink {
 	/* A queue was started or stopped, enabled or disabled, or got other descriptors. It is stopped while its memory goes away. */
 	void (*queue_changed)(void *owner, struct vhost_queue *q);
@@ -63,7 +66,8 @@ struct vhost_device_sink {
 	void (*features_changed)(void *owner, uint64_t features);
 	/* VHOST_USER_SEND_RARP: the guest has come here by migration; the LAN should learn where it is now. @mac: six bytes */
 	void (*announce)(void *owner, const uint8_t *mac);
-	void (*closed)(void *owner, const char *why);   /* a constant string; once */
+	/* Once, @why a constant string. Queues are stopped and kicks taken away before; memory stays until the device is freed. */
+	void (*closed)(void *owner, const char *why);
 	void *owner;
 };
 
@@ -82,6 +86,7 @@ struct vhost_device_params {
  */
 int vhost_device_new(struct vhost_device **out, struct loop *loop, const struct vhost_device_params *params,
 		     const struct vhost_device_sink *sink, int fd);
+/** vhost_device_free() - close and unmap everything; tells the sink nothing: no watch may be on a kick any more */
 struct vhost_device *vhost_device_free(struct vhost_device *d);
 
 /** vhost_device_queue() - by number, below VHOST_QUEUES; there whether it runs or not */
@@ -92,3 +97,5 @@ uint64_t vhost_device_features(const struct vhost_device *d);
 struct vhost_memory *vhost_device_memory(struct vhost_device *d);
 /** vhost_device_close() - the data path found the guest's rings or memory broken: raise the queue's error descriptor, tell the sink */
 void vhost_device_close(struct vhost_device *d, const char *why);
+/** vhost_queue_call() - interrupt the driver; nothing where the front end polls */
+void vhost_queue_call(const struct vhost_queue *q);
