@@ -14,14 +14,14 @@
 	X(CHECKSUM, "checksum", "wrong checksum")                                                                       \
 	X(MALFORMED, "malformed", "a field has a value that its protocol forbids")                                      \
 	X(SPOOFED_MAC, "spoofed-mac", "the source MAC is registered to another port, or is the gateway's or a group's") \
-	X(SPOOFED_IP, "spoofed-ip", "the source address is the gateway's, or of no network of this LAN")                \
+	X(SPOOFED_IP, "spoofed-ip", "the source address is the gateway's, another guest's, or of no network of this LAN") \
 	X(MAC_TABLE_FULL, "mac-table-full", "more MAC addresses than the switch or the guest table keeps")              \
 	X(PORT_FULL, "port-full", "the port's queue was full")                                                          \
 	X(PORT_DOWN, "port-down", "the port has gone")                                                                  \
-	X(NO_PROTOCOL, "no-protocol", "an EtherType or IP protocol that the gateway does not carry")                    \
+	X(NO_PROTOCOL, "no-protocol", "an EtherType (a VLAN tag, say) or IP protocol that is not carried")              \
 	X(NOT_FOR_US, "not-for-us", "addressed to nobody on this LAN")                                                  \
 	X(MARTIAN, "martian", "an address that may not be a source or destination here")                                \
-	X(POLICY, "policy", "refused by HostAccess or another policy")                                                  \
+	X(POLICY, "policy", "refused by HostAccess, Guests = isolated or another policy")                                \
 	X(NO_ROUTE, "no-route", "the host has no route or address for it")                                              \
 	X(NO_FLOW, "no-flow", "belongs to no flow")                                                                     \
 	X(FLOW_TABLE_FULL, "flow-table-full", "the flow table is full")                                                 \
@@ -34,6 +34,7 @@
 	X(FRAGMENT, "fragment", "a fragment that could not be reassembled")                                             \
 	X(NOT_PERMITTED, "not-permitted", "the kernel does not let this user do it (ping sockets)")                     \
 	X(SERVICE_REFUSED, "service-refused", "a request that a service does not answer")                               \
+	X(ROGUE_SERVER, "rogue-server", "what only the LAN's servers and routers may send (DHCP, router advertisements)") \
 	X(POOL_EXHAUSTED, "pool-exhausted", "no address left to lease")                                                 \
 	X(FAULT, "fault", "dropped on purpose by the fault layer")
 

@@ -7,6 +7,7 @@
 
 #include "bridge/allow.h"
 #include "bridge/lan_forwards.h"
+#include "bridge/lan_rules.h"
 #include "bridge/lan_taps.h"
 #include "control/lan_interface.h"
 
@@ -65,12 +66,12 @@ static json_t *port_json(const struct lan_up *l, struct lan_tap *t)
 	if (taplink_get(l->p.route, t->link.name, &now) < 0 || now.index != t->link.index)
 		return NULL;
 	sample(t, &now, loop_now(l->p.loop));
-	return json_pack("{si ss so sI sI sI sI sI sI s[]}", "id", (int)t->id, "kind", "tap", "pid", t->pid > 0 ? json_integer(t->pid)
+	return json_pack("{si ss so sI sI sI sI sI sI so}", "id", (int)t->id, "kind", "tap", "pid", t->pid > 0 ? json_integer(t->pid)
 			: json_null(),
 			 "frames_from_guest", (json_int_t)now.frames_from_guest, "bytes_from_guest", (json_int_t)now.bytes_from_guest,
 			 "rate_from_guest", (json_int_t)t->rate_from_guest,
 			 "frames_to_guest", (json_int_t)now.frames_to_guest, "bytes_to_guest", (json_int_t)now.bytes_to_guest,
-			 "rate_to_guest", (json_int_t)t->rate_to_guest, "drops");
+			 "rate_to_guest", (json_int_t)t->rate_to_guest, "drops", lan_drops_json(t->drops));
 }
 
 static void control_list(void *owner, struct varlink_call *call, _unused_ const json_t *parameters)
@@ -78,6 +79,7 @@ static void control_list(void *owner, struct varlink_call *call, _unused_ const 
 	struct lan_up *l = owner;
 	json_t *ports = json_array();
 
+	lan_count_drops(l);
 	list_for_each(n, &l->taps) {
 		json_t *port = port_json(l, list_entry(n, struct lan_tap, node));
 
@@ -223,18 +225,21 @@ static void control_list_forwards(void *owner, struct varlink_call *call, _unuse
 static void control_reload(void *owner, struct varlink_call *call, _unused_ const json_t *parameters)
 {
 	struct lan_up *l = owner;
+	json_t *changes;
 	char error[1024] = "";
 	int r;
 
 	if (!root_only(call, "reload"))
 		return;
-	r = l->p.reload(l->p.owner, l, error);
+	changes = json_array();
+	r = l->p.reload(l->p.owner, l, changes, error);
 	if (r == -EINVAL)
 		lan_invalid(call, "configuration", error);
 	else if (r < 0)
 		lan_fail_errno(call, "reload", r, error);
 	else
-		varlink_reply(call, json_pack("{s[]}", "changes"));
+		varlink_reply(call, json_pack("{sO}", "changes", changes));
+	json_decref(changes);
 }
 
 static void control_down(_unused_ void *owner, struct varlink_call *call, _unused_ const json_t *parameters)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "bridge/lan_configure.h"
 
 int lan_forward_check(const struct lan_up *l, const struct forward_rule *rule, char *error, size_t error_size)
 {
@@ -59,17 +60,55 @@ int lan_forward_remove(struct lan_up *l, const struct forward_rule *rule)
 	return -ENOENT;
 }
 
-void lan_forwards_configure(struct lan_up *l, const struct lan_config *config)
+static bool same_forward(const struct forward_rule *a, const struct forward_rule *b)
+{
+	char a_listen[FORWARD_TEXT_SIZE], a_to[FORWARD_TEXT_SIZE], b_listen[FORWARD_TEXT_SIZE], b_to[FORWARD_TEXT_SIZE];
+
+	forward_format(a, a_listen, a_to);
+	forward_format(b, b_listen, b_to);
+	return !strcmp(a_listen, b_listen) && !strcmp(a_to, b_to);
+}
+
+static bool is_configured(const struct lan_config *config, const struct forward_rule *rule)
+{
+	for (size_t i = 0; i < config->forward_count; i++)
+		if (same_forward(&config->forwards[i], rule))
+			return true;
+	return false;
+}
+
+/* Is it there already, by the file as it was or by a verb? The file has it from now on. */
+static bool keep_forward(struct lan_up *l, const struct forward_rule *rule)
+{
+	for (size_t i = 0; i < l->forward_count; i++)
+		if (same_forward(&l->forwards[i].rule, rule)) {
+			l->forwards[i].of_file = true;
+			return true;
+		}
+	return false;
+}
+
+void lan_forwards_configure(struct lan_up *l, const struct lan_config *config, json_t *changes)
 {
 	char error[512], listen[FORWARD_TEXT_SIZE], to[FORWARD_TEXT_SIZE];
 
-	for (size_t i = l->forward_count; i--;)
-		if (l->forwards[i].of_file)
-			l->forwards[i] = l->forwards[--l->forward_count];
+	for (size_t i = l->forward_count; i--;) {
+		if (!l->forwards[i].of_file || (is_configured(config, &l->forwards[i].rule) && l->services))
+			continue;
+		forward_format(&l->forwards[i].rule, listen, to);
+		l->forwards[i] = l->forwards[--l->forward_count];
+		lan_say(changes, "forward %s to %s removed", listen, to);
+	}
 	for (size_t i = 0; i < config->forward_count; i++) {
+		if (keep_forward(l, &config->forwards[i]))
+			continue;
 		forward_format(&config->forwards[i], listen, to);
-		if (lan_forward_add(l, &config->forwards[i], true, error, sizeof(error)) < 0)
+		if (lan_forward_add(l, &config->forwards[i], true, error, sizeof(error)) < 0) {
 			log_warning("LAN %s: the forward of %s to %s is left out: %s", config->name, listen, to, error);
+			lan_say(changes, "forward %s to %s NOT added: %s", listen, to, error);
+		} else {
+			lan_say(changes, "forward %s to %s added", listen, to);
+		}
 	}
 }
 

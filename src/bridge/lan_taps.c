@@ -232,11 +232,16 @@ enum lan_tap_refusal lan_tap_attach(struct lan_up *l, const struct lan_tap_wish 
 
 /* --- its end --- */
 
-void lan_tap_forget(struct lan_up *l, struct lan_tap *t)
+static void detach_guests(struct lan_up *l, const struct lan_tap *t)
 {
 	for (struct guest *g = guests_next(l->guests, NULL); g; g = guests_next(l->guests, g))
 		if (g->port_id == t->id)
 			g->port_id = 0;
+}
+
+void lan_tap_forget(struct lan_up *l, struct lan_tap *t)
+{
+	detach_guests(l, t);
 	if (t->registered) {
 		const struct guest *guest = guests_find(l->guests, t->mac);
 
@@ -266,24 +271,6 @@ static const char *fault_of(const struct lan_up *l, const struct lan_tap *t, con
 	return now->up && !now->carrier ? "nobody holds it any more" : NULL;
 }
 
-bool lan_tap_judge(struct lan_up *l, struct lan_tap *t)
-{
-	struct taplink now;
-	int r = taplink_get(l->p.route, t->link.name, &now);
-	const char *fault = r == -ENODEV ? "it has gone" : r < 0 ? NULL : fault_of(l, t, &now);
-
-	if (!fault)
-		return true;
-	if (!t->persistent && !r) {
-		log_warning("LAN %s: tap %s is removed: %s", l->plan.name, t->link.name, fault);
-		/* By the index that we were given: what has that name now may be another's. */
-		if (now.index == t->link.index)
-			taplink_delete(l->p.route, t->link.index);
-	}
-	lan_tap_forget(l, t);
-	return false;
-}
-
 void lan_tap_delete_all(struct lan_up *l)
 {
 	list_for_each(n, &l->taps) {
@@ -308,16 +295,66 @@ static bool is_configured(const struct bridge_config *c, const char *name)
 	return false;
 }
 
+/* The guest of the configuration that is to be behind it; NULL: whoever comes. */
+static const struct guest *named_guest(const struct lan_up *l, const struct lan_tap *t)
+{
+	for (size_t i = 0; i < l->config->guest_count; i++)
+		if (!strcmp(l->config->guests[i].tap, t->link.name))
+			return guests_by_name(l->guests, l->config->guests[i].name);
+	return NULL;
+}
+
+/* Whoever had it opened has let go of it: the next one may be another guest. */
+static void release_tap(struct lan_up *l, struct lan_tap *t, const struct taplink *now)
+{
+	if (now->lost_carrier == t->link.lost_carrier)
+		return;
+	t->link.lost_carrier = now->lost_carrier;
+	detach_guests(l, t);
+	t->refused = !is_configured(&l->config->bridge, t->link.name);
+	if (!t->named)
+		t->mac = (struct mac){ 0 };
+	lan_up_changed(l);
+}
+
+bool lan_tap_judge(struct lan_up *l, struct lan_tap *t)
+{
+	struct taplink now;
+	int r = taplink_get(l->p.route, t->link.name, &now);
+	const char *fault = r == -ENODEV ? "it has gone" : r < 0 ? NULL : fault_of(l, t, &now);
+
+	if (!fault) {
+		if (t->persistent && !r)
+			release_tap(l, t, &now);
+		return true;
+	}
+	if (!t->persistent && !r) {
+		log_warning("LAN %s: tap %s is removed: %s", l->plan.name, t->link.name, fault);
+		/* By the index that we were given: what has that name now may be another's. */
+		if (now.index == t->link.index)
+			taplink_delete(l->p.route, t->link.index);
+	}
+	lan_tap_forget(l, t);
+	return false;
+}
+
+static void configure_tap(struct lan_up *l, struct lan_tap *t)
+{
+	const struct guest *guest = named_guest(l, t);
+	struct mac mac = guest ? guest->mac : t->named ? (struct mac){ 0 } : t->mac;
+
+	if (!mac_equal(mac, t->mac))
+		detach_guests(l, t);
+	t->mac = mac;
+	t->named = guest;
+	/* One that the configuration has no longer stays in the bridge until the LAN goes down. */
+	t->refused = !is_configured(&l->config->bridge, t->link.name);
+}
+
 void lan_taps_persistent(struct lan_up *l)
 {
 	const struct bridge_config *c = &l->config->bridge;
 
-	list_for_each(n, &l->taps) {
-		struct lan_tap *t = list_entry(n, struct lan_tap, node);
-
-		if (t->persistent && lan_tap_judge(l, t) && !is_configured(c, t->link.name))
-			lan_tap_forget(l, t);
-	}
 	for (size_t i = 0; i < c->tap_count; i++) {
 		struct lan_tap like = { .persistent = true };
 
@@ -326,4 +363,18 @@ void lan_taps_persistent(struct lan_up *l)
 		if (lan_tap_add(l, &like) && c->guests_isolated)
 			taplink_isolate(l->p.route, like.link.index, true);
 	}
+	list_for_each(n, &l->taps) {
+		struct lan_tap *t = list_entry(n, struct lan_tap, node);
+
+		if (t->persistent && lan_tap_judge(l, t))
+			configure_tap(l, t);
+	}
+}
+
+void lan_taps_adopt(struct lan_up *l, const struct link *link)
+{
+	struct lan_tap like = { .persistent = true, .counted = true };
+
+	if (taplink_get(l->p.route, link->name, &like.link) == 0 && like.link.index == link->index && like.link.tap)
+		lan_tap_add(l, &like);
 }

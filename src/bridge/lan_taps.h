@@ -39,8 +39,10 @@ struct lan_tap *lan_tap_add(struct lan_up *l, const struct lan_tap *like);
 struct lan_tap *lan_tap_by_index(const struct lan_up *l, unsigned int index);
 struct lan_tap *lan_tap_by_id(const struct lan_up *l, uint16_t id);
 
-/** lan_taps_persistent() - take in the taps of the configuration that are there, and forget those that are not in it any more */
+/** lan_taps_persistent() - take in the taps of the configuration that are there, bind them as it says, and refuse those that it has not */
 void lan_taps_persistent(struct lan_up *l);
+/** lan_taps_adopt() - a persistent tap of ours that a former service left in the bridge */
+void lan_taps_adopt(struct lan_up *l, const struct link *link);
 /** lan_taps_save() - write the file `taps`. Return: 0 or negative errno */
 int lan_taps_save(const struct lan_up *l);
 /** lan_taps_load() - find those again that the file names; one that is of ours and in no file is deleted */

@@ -79,7 +79,7 @@ static void load_tap(struct lan_up *l, const json_t *line)
 	const char *name = json_string_value(json_object_get(line, "name"));
 	struct lan_tap like = {
 		.uid = (uint32_t)json_integer_value(json_object_get(line, "uid")), .pid = (int32_t)json_integer_value(json_object_get(line, "pid")),
-		.registered = json_is_true(json_object_get(line, "registered")),
+		.registered = json_is_true(json_object_get(line, "registered")), .counted = true,
 	};
 	struct registration want = { .pid = like.pid };
 	char error[REGISTRY_ERROR];
@@ -113,6 +113,16 @@ static void load_file(struct lan_up *l, FILE *in)
 	}
 }
 
+static void adopt_persistent(struct lan_up *l, const struct snapshot *now)
+{
+	for (size_t i = 0; i < now->link_count; i++) {
+		const struct link *k = &now->links[i];
+
+		if (k->master == l->bridge && k->ours && !strcmp(k->kind, "tun") && k->tap.persist)
+			lan_taps_adopt(l, k);
+	}
+}
+
 /* One that was made, and whose owner the service died before it knew: its descriptor was never handed over, or the file is lost. */
 static void delete_strays(struct lan_up *l, const struct snapshot *now)
 {
@@ -141,5 +151,6 @@ void lan_taps_load(struct lan_up *l, const struct snapshot *now)
 		fd_close(fd);
 	}
 	delete_strays(l, now);
+	adopt_persistent(l, now);
 	lan_taps_save(l);
 }

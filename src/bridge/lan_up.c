@@ -7,131 +7,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "bridge/lan_configure.h"
 #include "bridge/lan_control.h"
 #include "bridge/lan_forwards.h"
+#include "bridge/lan_rules.h"
 #include "bridge/lan_taps.h"
-#include "bridge/learn.h"
 #include "bridge/ruleset.h"
 #include "bridge/services.h"
 #include "lan/paths.h"
 
-/*
- * Rules are set at once, but on the average no more often than this, however fast guests come and go; so many times in a row they may be.
- */
-#define REFRESH_EACH  (250 * USEC_MS)
-#define REFRESH_BURST 16
-
-/* --- rules --- */
-
-/* What a tap's guest has leased, of us or of the router behind the uplink. */
-static void put_leases(struct lan_up *l, const struct lan_tap *t, struct rules_tap *out)
-{
-	const struct guest *guest = guests_find(l->guests, t->mac);
-
-	if (guest && guest->lease4.state == LEASE_BOUND)
-		out->leased[0] = guest->lease4.addr;
-}
-
-static size_t collect_taps(struct lan_up *l, struct rules_tap *into)
-{
-	size_t count = 0;
-
-	guests_expire(l->guests, usec_wall() / USEC_S);
-	list_for_each(n, &l->taps) {
-		const struct lan_tap *t = list_entry(n, struct lan_tap, node);
-		struct rules_tap *out = &into[count];
-
-		if (count++ == LAN_UP_TAPS)
-			return LAN_UP_TAPS;
-		*out = (struct rules_tap){ .bound = !t->persistent, .mac = t->mac };
-		memcpy(out->name, t->link.name, sizeof(out->name));
-		if (!t->persistent)
-			put_leases(l, t, out);
-	}
-	return count;
-}
-
-static char *wanted_rules(struct lan_up *l)
-{
-	_cleanup_(freep) struct rules_forward *forwards = calloc(2 * LAN_UP_FORWARDS, sizeof(*forwards));
-	_cleanup_(freep) struct rules_tap *taps = calloc(LAN_UP_TAPS, sizeof(*taps));
-	struct rules r = { .table = l->table, .bridge = l->config->bridge.bridge, .services = l->services, .taps = taps, .forwards = forwards };
-
-	if (!forwards || !taps)
-		return NULL;
-	r.tap_count = collect_taps(l, taps);
-	r.forward_count = lan_forwards_rules(l, forwards, 2 * LAN_UP_FORWARDS);
-	r.gateway4 = l->plan.gateway4;
-	r.gateway6 = l->services ? l->plan.link_local6 : l->plan.gateway6;
-	if (rules_needs_localnet(&r)) {
-		char path[64];
-		_cleanup_fd_ int fd = -1;
-
-		snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/route_localnet", r.bridge);
-		fd = open(path, O_WRONLY | O_CLOEXEC);
-		if (fd < 0 || write(fd, "1", 1) < 0)
-			log_warning("LAN %s: cannot write %s: %s; forwards at 127.0.0.1 reach nobody", l->plan.name, path, strerror(errno));
-	}
-	return rules_text(&r);
-}
-
-/* When the next lease of a guest behind a tap ends, its rule ends too. */
-static usec_t next_expiry(struct lan_up *l)
-{
-	int64_t wall = usec_wall() / USEC_S, next = INT64_MAX;
-
-	for (const struct guest *g = guests_next(l->guests, NULL); g; g = guests_next(l->guests, g))
-		if (g->port_id && g->lease4.state == LEASE_BOUND)
-			next = MIN(next, g->lease4.until);
-	return next == INT64_MAX ? USEC_NEVER : loop_now(l->p.loop) + MAX(next - wall + 1, (int64_t)1) * USEC_S;
-}
-
-int lan_up_refresh(struct lan_up *l)
-{
-	_cleanup_(freep) char *text = wanted_rules(l);
-	char error[512];
-	int r = 0;
-
-	timer_set(&l->refresh, next_expiry(l));
-	if (!text)
-		return -ENOMEM;
-	if (l->rules && !strcmp(l->rules, text))
-		return 0;
-	l->paced = MAX(l->paced, loop_now(l->p.loop)) + REFRESH_EACH;
-	r = ruleset_load(text, error, sizeof(error));
-	if (r < 0) {
-		log_error("LAN %s: its rules cannot be set: %s", l->plan.name, error);
-		return r;
-	}
-	free(l->rules);
-	l->rules = steal(&text);
-	return 0;
-}
-
-static void refresh_due(struct timer *t)
-{
-	struct lan_up *l = container_of(t, struct lan_up, refresh);
-
-	/* What failed is tried again: rules that are too old keep an honest guest from its new address. */
-	if (lan_up_refresh(l) < 0)
-		timer_set(t, loop_now(l->p.loop) + 4 * REFRESH_EACH);
-}
-
-void lan_up_changed(struct lan_up *l)
-{
-	timer_set(&l->refresh, MAX(loop_now(l->p.loop), l->paced - REFRESH_BURST * REFRESH_EACH));
-}
-
 /* --- what guests are told and tell --- */
 
-static void leases_changed(void *owner)
+void lan_up_leases_changed(void *owner)
 {
 	struct lan_up *l = owner;
 
@@ -139,73 +32,7 @@ static void leases_changed(void *owner)
 	lan_up_changed(l);
 }
 
-/* The guest that a frame of this tap may speak for. */
-static struct guest *guest_behind(struct lan_up *l, const struct lan_tap *t, struct mac mac, usec_t now)
-{
-	struct guest *guest = guests_find(l->guests, mac);
-	size_t macs = 0;
-
-	if (!t->persistent)
-		return mac_equal(mac, t->mac) ? guest : NULL;
-	if (guest && guest->port_id == t->id)
-		return guest;
-	if (guest && guest->port_id)
-		return NULL; /* it is behind another tap, and does not move on a frame's word */
-	for (const struct guest *g = guests_next(l->guests, NULL); g; g = guests_next(l->guests, g))
-		macs += g->port_id == t->id;
-	guest = macs < LAN_UP_MACS ? guests_add(l->guests, mac, now) : NULL;
-	if (guest)
-		guest->port_id = t->id;
-	return guest;
-}
-
-bool lan_up_told(struct lan_up *l, unsigned int in, unsigned int out, const struct iovec iov[static 2], usec_t now)
-{
-	const struct lan_tap *to = lan_tap_by_index(l, out), *from = to ? NULL : lan_tap_by_index(l, in), *t = to ? to : from;
-	struct learned learned;
-	struct guest *guest;
-
-	if (!t)
-		return false;
-	learned = to ? learn_to_guest(iov, 2) : learn_from_guest(iov, 2);
-	guest = learned.kind == LEARNED_NOTHING ? NULL : guest_behind(l, t, learned.mac, now);
-	/* What our own services lease they have written down themselves. */
-	if (guest && !(l->services && learned.kind == LEARNED_LEASE) && learn_apply(l->guests, guest, &learned, usec_wall() / USEC_S, now))
-		leases_changed(l);
-	return true;
-}
-
 /* --- configuration --- */
-
-static const struct guest_config *guest_of(const struct lan_config *c, const char *name)
-{
-	for (size_t i = 0; c && i < c->guest_count; i++)
-		if (!strcasecmp(c->guests[i].name, name))
-			return &c->guests[i];
-	return NULL;
-}
-
-static void configure_guests(struct lan_up *l, const struct lan_config *from, const struct lan_config *to)
-{
-	char error[REGISTRY_ERROR];
-
-	for (size_t i = 0; from && i < from->guest_count; i++) {
-		const struct guest_config *old = &from->guests[i], *new = guest_of(to, old->name);
-
-		if (!new || !mac_equal(old->mac, new->mac))
-			registry_remove(l->registry, old->name);
-	}
-	for (size_t i = 0; i < to->guest_count; i++) {
-		struct registration want = { .mac = to->guests[i].mac };
-		struct guest *guest;
-
-		snprintf(want.name, sizeof(want.name), "%s", to->guests[i].name);
-		if (registry_add(l->registry, &want, &guest, error, loop_now(l->p.loop)) < 0)
-			log_warning("LAN %s: guest %s is left out: %s", to->name, want.name, error);
-		else if (guests_set_fixed4(l->guests, guest, to->guests[i].ip4) < 0)
-			log_warning("LAN %s: guest %s does not get its address: it is promised to another", to->name, want.name);
-	}
-}
 
 /* The bridge's own link-local address: the router that guests hear of is the kernel itself. */
 static addr_t link_local_of(const struct snapshot *now, const struct link *bridge)
@@ -271,17 +98,16 @@ static int start_services(struct lan_up *l, char *error, size_t size)
 {
 	struct services_params params = {
 		.loop = l->p.loop, .sockets = l->p.sockets, .guests = l->guests, .plan = &l->plan, .resolv_conf = l->p.resolv_conf, .link = l->bridge,
-		.leases_changed = leases_changed, .owner = l,
+		.leases_changed = lan_up_leases_changed, .owner = l,
 	};
 	int r = *l->config->bridge.uplink || !(l->plan.ip4 || l->plan.ip6) ? 0 : services_new(&l->services, &params);
 
 	if (r < 0)
-		snprintf(error, size, "cannot serve DHCP and DNS on %s: %s", l->config->bridge.bridge, r == -ENOSPC ? "too many LANs are up"
-				: strerror(-r));
+		snprintf(error, size, "cannot serve DHCP and DNS on %s: %s", l->config->bridge.bridge, r == -ENOSPC ? PACKET_POOL_FULL : strerror(-r));
 	return r;
 }
 
-static int take_plan(struct lan_up *l, const struct snapshot *now, char *error, size_t size)
+int lan_up_take_plan(struct lan_up *l, const struct snapshot *now, char *error, size_t size)
 {
 	const struct link *bridge;
 	struct lan_plan plan;
@@ -301,36 +127,6 @@ static int take_plan(struct lan_up *l, const struct snapshot *now, char *error, 
 	l->mtu = bridge->mtu;
 	bridge_nft_table(l->config, l->table);
 	return start_services(l, error, size);
-}
-
-static void isolate_all(struct lan_up *l)
-{
-	list_for_each(n, &l->taps)
-		taplink_isolate(l->p.route, list_entry(n, struct lan_tap, node)->link.index, l->config->bridge.guests_isolated);
-}
-
-int lan_up_configure(struct lan_up *l, struct lan_config *config, const struct snapshot *now, char *error, size_t error_size)
-{
-	struct lan_config *old = l->config;
-	int r;
-
-	l->config = config;
-	r = take_plan(l, now, error, error_size);
-	if (r < 0) {
-		l->config = old;
-		lan_config_free(config);
-		return r;
-	}
-	configure_guests(l, old, config);
-	if (old->bridge.guests_isolated != config->bridge.guests_isolated)
-		isolate_all(l);
-	lan_config_free(old);
-	lan_taps_persistent(l);
-	lan_forwards_configure(l, config);
-	r = lan_up_refresh(l);
-	if (r < 0)
-		snprintf(error, error_size, "nft did not take the LAN's rules; the log has its words");
-	return r;
 }
 
 /* --- made and freed --- */
@@ -371,10 +167,11 @@ static int make_all(struct lan_up *l, const struct snapshot *now, char *error, s
 	int r = make_guests(l);
 
 	if (!r)
-		r = take_plan(l, now, error, size);
+		r = lan_up_take_plan(l, now, error, size);
 	if (r < 0)
 		return r;
-	configure_guests(l, NULL, l->config);
+	lan_reserve(l, now);
+	lan_configure_guests(l, NULL, l->config, NULL);
 	r = make_control(l);
 	if (r < 0) {
 		snprintf(error, size, "cannot make the control socket in %s: %s", l->p.runtime, strerror(-r));
@@ -382,7 +179,7 @@ static int make_all(struct lan_up *l, const struct snapshot *now, char *error, s
 	}
 	lan_taps_load(l, now);
 	lan_taps_persistent(l);
-	lan_forwards_configure(l, l->config);
+	lan_forwards_configure(l, l->config, NULL);
 	r = lan_up_refresh(l);
 	if (r < 0)
 		snprintf(error, size, "nft did not take the LAN's rules; the log has its words");
@@ -403,7 +200,7 @@ int lan_up_new(struct lan_up **out, const struct lan_up_params *params, struct l
 	l->p = *params;
 	l->config = config;
 	list_init(&l->taps);
-	timer_init(&l->refresh, params->loop, refresh_due);
+	timer_init(&l->refresh, params->loop, lan_up_refresh_due);
 	r = make_all(l, now, error, error_size);
 	if (r < 0) {
 		if (!*error)

@@ -3,6 +3,7 @@
 
 #include "wire/arp.h"
 #include "wire/dhcp4.h"
+#include "wire/dhcp6.h"
 #include "wire/eth.h"
 #include "wire/icmp.h"
 #include "wire/ip.h"
@@ -105,15 +106,13 @@ static bool read_headers(struct cursor *c)
 	return !cursor_failed(c) && be16_get(udp.src) == DHCP4_SERVER_PORT && be16_get(udp.dst) == DHCP4_CLIENT_PORT;
 }
 
-struct learned learn_to_guest(const struct iovec *iov, size_t parts)
+static struct learned from_dhcp4(struct cursor c)
 {
-	struct cursor c = cursor_of_iov(iov, parts);
-	struct eth eth = eth_parse(&c);
 	struct dhcp4_header h;
 	struct dhcp_answer a;
 	addr_t addr;
 
-	if (cursor_failed(&c) || be16_get(eth.type) != ETHERTYPE_IPV4 || !read_headers(&c))
+	if (!read_headers(&c))
 		return (struct learned){ 0 };
 	cursor_copy(&c, &h, sizeof(h));
 	if (cursor_failed(&c) || h.op != DHCP4_BOOTREPLY || h.hardware_size != sizeof(struct mac) || be32_get(h.cookie) != DHCP4_COOKIE)
@@ -127,27 +126,125 @@ struct learned learn_to_guest(const struct iovec *iov, size_t parts)
 	return (struct learned){ LEARNED_LEASE, h.chaddr, addr, a.seconds };
 }
 
+/* An option of DHCPv6, and what it holds. Return: false at the end, also where the frame was cut. */
+static bool next_option6(struct cursor *c, uint16_t *code, struct cursor *value)
+{
+	uint16_t size;
+
+	*code = cursor_u16(c);
+	size = cursor_u16(c);
+	*value = *c;
+	cursor_limit(value, size);
+	cursor_skip(c, size);
+	return !cursor_failed(c);
+}
+
+/* The first address of an identity association that is good for some time; the answer to a release has none. */
+static bool read_association(struct cursor c, struct learned *l)
+{
+	struct cursor value;
+	uint16_t code;
+
+	cursor_skip(&c, 12); /* its number and two times */
+	while (next_option6(&c, &code, &value)) {
+		if (code != DHCP6_IA_ADDRESS)
+			continue;
+		cursor_copy(&value, &l->addr, sizeof(l->addr));
+		cursor_skip(&value, 4); /* for how long it is preferred */
+		l->seconds = cursor_u32(&value);
+		if (!cursor_failed(&value) && l->seconds && !addr_is4(l->addr) && !addr_is_unspecified(l->addr) && !addr_is_multicast(l->addr) &&
+		    !addr_is_loopback(l->addr))
+			return true;
+	}
+	return false;
+}
+
+/* Servers send no extension headers. As above, only what is there is read. */
+static struct learned from_dhcp6(struct cursor c, struct mac to)
+{
+	struct learned l = { LEARNED_LEASE, to };
+	struct dhcp6_header h;
+	struct ip6_header ip;
+	struct udp_header udp;
+	struct cursor value;
+	uint16_t code;
+
+	cursor_copy(&c, &ip, sizeof(ip));
+	cursor_copy(&c, &udp, sizeof(udp));
+	cursor_copy(&c, &h, sizeof(h));
+	if (cursor_failed(&c) || be32_get(ip.version_class_flow) >> 28 != 6 || ip.next != IP_UDP || be16_get(udp.src) != DHCP6_SERVER_PORT ||
+	    be16_get(udp.dst) != DHCP6_CLIENT_PORT || h.type != DHCP6_REPLY || mac_is_group(to))
+		return (struct learned){ 0 };
+	while (next_option6(&c, &code, &value))
+		if (code == DHCP6_IA_NA && read_association(value, &l))
+			return l;
+	return (struct learned){ 0 };
+}
+
+struct learned learn_to_guest(const struct iovec *iov, size_t parts)
+{
+	struct cursor c = cursor_of_iov(iov, parts);
+	struct eth eth = eth_parse(&c);
+
+	if (cursor_failed(&c))
+		return (struct learned){ 0 };
+	switch (be16_get(eth.type)) {
+	case ETHERTYPE_IPV4:
+		return from_dhcp4(c);
+	case ETHERTYPE_IPV6:
+		return from_dhcp6(c, eth.to);
+	}
+	return (struct learned){ 0 };
+}
+
 /* --- kept --- */
+
+static struct lease *lease_for(struct guest *guest, addr_t addr)
+{
+	return addr_is4(addr) ? &guest->lease4 : &guest->lease6;
+}
+
+static bool is_known(const struct guest *guest, addr_t addr)
+{
+	for (size_t i = 0; i < GUEST_ADDRS; i++)
+		if (addr_equal(guest->addrs[i].addr, addr))
+			return true;
+	return addr_equal(guest->lease6.addr, addr) && guest->lease6.state == LEASE_BOUND;
+}
+
+static bool keep_address(struct guests *guests, struct guest *guest, addr_t addr, usec_t now)
+{
+	const struct guest *holder = guests_by_addr(guests, addr);
+	bool known = is_known(guest, addr);
+
+	guest->seen = now;
+	if (!addr_is4(addr) && !known && holder && holder != guest && holder->port_id)
+		return false;
+	return guests_learn(guests, guest, addr, now) && !known && !addr_is4(addr);
+}
+
+static bool keep_lease(struct guests *guests, struct guest *guest, const struct learned *l, int64_t wall)
+{
+	struct guest *holder = guests_by_addr(guests, l->addr);
+	const struct lease *other = holder && holder != guest ? lease_for(holder, l->addr) : NULL;
+	struct lease *lease = lease_for(guest, l->addr);
+	bool changed = lease->state != LEASE_BOUND || !addr_equal(lease->addr, l->addr);
+
+	if (other && (other->state == LEASE_BOUND || other->state == LEASE_OFFERED) && addr_equal(other->addr, l->addr))
+		return false;
+	guests_set_lease(guests, guest, lease, l->addr, LEASE_BOUND, wall + MIN((int64_t)l->seconds, (int64_t)LEASE_FOREVER));
+	return changed;
+}
 
 bool learn_apply(struct guests *guests, struct guest *guest, const struct learned *l, int64_t wall, usec_t now)
 {
-	const struct guest *holder = guests_by_addr(guests, l->addr);
-	bool changed;
-
 	switch (l->kind) {
 	case LEARNED_NOTHING:
 		break;
 	case LEARNED_ADDRESS:
-		guest->seen = now;
-		guests_learn(guests, guest, l->addr, now);
-		break;
+		return keep_address(guests, guest, l->addr, now);
 	case LEARNED_LEASE:
-		if (holder && holder != guest && (holder->lease4.state == LEASE_BOUND || holder->lease4.state == LEASE_OFFERED) &&
-		    addr_equal(holder->lease4.addr, l->addr))
-			break;
-		changed = guest->lease4.state != LEASE_BOUND || !addr_equal(guest->lease4.addr, l->addr);
-		guests_set_lease(guests, guest, &guest->lease4, l->addr, LEASE_BOUND, wall + MIN((int64_t)l->seconds, (int64_t)LEASE_FOREVER));
-		return changed;
+		return keep_lease(guests, guest, l, wall);
 	}
 	return false;
 }

@@ -124,7 +124,8 @@ static void answer_up(struct service_lan *l, struct varlink_call *call, const st
 	if (o->error)
 		fail_outcome(l->service, call, l->name, o);
 	else
-		varlink_reply(call, json_pack("{so so}", "steps", steps_json(o, false), "seconds_left", left < 0 ? json_null() : json_integer(left)));
+		varlink_reply(call, json_pack("{so so sO}", "steps", steps_json(o, false), "seconds_left", left < 0 ? json_null() : json_integer(left),
+					      "changes", o->changes));
 }
 
 /* --- Status --- */
@@ -229,11 +230,16 @@ static void ask_first(struct service_lan *l, struct varlink_call *call, struct l
 	service_lan_end_trial(l); /* of a LAN that broke on trial: what is asked for now comes instead */
 	if (service_lan_way(config, &way) < 0)
 		way = (struct trial_way){ 0 };
+	if (!service_lan_take_socket(l, &way)) {
+		lan_config_free(config);
+		fail(call, "Refused", json_pack("{ss ss}", "lan", l->name, "message", "nobody can watch its gateway: " PACKET_POOL_FULL));
+		service_lan_settle(l);
+		return;
+	}
 	l->wanted = config;
 	l->wanted_seconds = seconds;
 	l->waiting = call;
 	varlink_hang_on(call, &l->hangup, caller_gone);
-	l->trial.fd = l->trial_socket = packet_pool_take(&l->service->sockets);
 	trial_ask(&l->trial, &way);
 }
 

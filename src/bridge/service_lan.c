@@ -19,6 +19,7 @@
 void outcome_fini(struct outcome *o)
 {
 	steps_fini(&o->steps);
+	json_decref(o->changes);
 }
 
 /* The first failure is the one to be told. */
@@ -111,7 +112,7 @@ static void take_steps(struct journal *j, bool undo, struct outcome *o)
 }
 
 /* Guests, rules, services: what is beyond the plan. */
-static int serve(struct service_lan *l, struct lan_config *config, char *error, size_t size)
+static int serve(struct service_lan *l, struct lan_config *config, json_t *changes, char *error, size_t size)
 {
 	_cleanup_(snapshot_freep) struct snapshot *now = NULL;
 	struct lan_up_params params = service_lan_params(l);
@@ -122,7 +123,7 @@ static int serve(struct service_lan *l, struct lan_config *config, char *error, 
 		snprintf(error, size, "cannot read the host's network: %s", strerror(-r));
 		return r;
 	}
-	return l->up ? lan_up_configure(l->up, config, now, error, size) : lan_up_new(&l->up, &params, config, now, error, size);
+	return l->up ? lan_up_configure(l->up, config, now, changes, error, size) : lan_up_new(&l->up, &params, config, now, error, size);
 }
 
 static void stop_serving(struct service_lan *l)
@@ -189,6 +190,7 @@ static void go_up(struct service_lan *l, struct lan_config *config, int64_t tria
 	int r;
 
 	snprintf(word, sizeof(word), "%s", journal_marked(j));
+	o->changes = json_array();
 	plan_up(l, config, j, o);
 	if (o->error) {
 		lan_config_free(config);
@@ -200,7 +202,7 @@ static void go_up(struct service_lan *l, struct lan_config *config, int64_t tria
 	take_steps(j, true, o);
 	if (!o->error && o->steps.count)
 		verify(config, o);
-	r = o->error ? 0 : serve(l, config, o->message, sizeof(o->message));
+	r = o->error ? 0 : serve(l, config, o->changes, o->message, sizeof(o->message));
 	if (o->error)
 		lan_config_free(config);
 	if (r < 0)

@@ -56,6 +56,20 @@ static void link_gone(void *owner, unsigned int index)
 		lan_tap_forget(up, t);
 }
 
+static void link_addressed(void *owner, unsigned int index)
+{
+	struct service *s = owner;
+
+	list_for_each(n, &s->lans) {
+		struct service_lan *l = list_entry(n, struct service_lan, node);
+
+		if (!l->up || l->up->bridge != index)
+			continue;
+		l->up->stale = true;
+		lan_up_changed(l->up);
+	}
+}
+
 static void links_lost(void *owner)
 {
 	struct service *s = owner;
@@ -63,6 +77,8 @@ static void links_lost(void *owner)
 	list_for_each(n, &s->lans) {
 		struct service_lan *l = list_entry(n, struct service_lan, node);
 
+		if (l->up)
+			link_addressed(s, l->up->bridge);
 		for (struct list *t = l->up ? l->up->taps.next : NULL, *next; l->up && t != &l->up->taps; t = next) {
 			next = t->next;
 			lan_tap_judge(l->up, list_entry(t, struct lan_tap, node));
@@ -170,7 +186,8 @@ int service_new(struct service **out, const struct service_params *params)
 	s->p = *params;
 	s->lock = s->listening = -1;
 	list_init(&s->lans);
-	s->monitor = (struct taplink_monitor){ .changed = link_changed, .gone = link_gone, .lost = links_lost, .owner = s };
+	s->monitor = (struct taplink_monitor){ .changed = link_changed, .gone = link_gone, .addressed = link_addressed, .lost = links_lost,
+		.owner = s };
 	s->nflog = (struct nflog){ .told = frame_told, .owner = s };
 	for (int i = 0; i < PACKET_POOL_SIZE; i++)
 		s->sockets.fd[i] = -1;

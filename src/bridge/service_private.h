@@ -53,6 +53,7 @@ extern const struct varlink_service service_interface;
 struct outcome {
 	struct steps steps;
 	size_t done;                              /* of them */
+	json_t *changes;                          /* what else was changed, in words; NULL: nothing was tried */
 	const char *error;                        /* of the interface; NULL: it went well */
 	int code;                                 /* errno of Failed */
 	bool rolled_back;
@@ -82,10 +83,12 @@ int service_lan_confirm(struct service_lan *l);
 void service_lan_recover(struct service_lan *l);
 /** service_lan_way() - whom to ask whether the network still works: the uplink's gateway, by the uplink or by the bridge that it is in */
 int service_lan_way(const struct lan_config *config, struct trial_way *way);
+/** service_lan_take_socket() - for the trial's questions, if there is anybody to ask. Return: false if there is none left */
+bool service_lan_take_socket(struct service_lan *l, const struct trial_way *way);
 /** service_lan_asked() - the gateway did answer, or not: an Up that waited for it goes on. @owner: the struct service_lan */
 void service_lan_asked(void *owner, bool yes);
 /** service_lan_reload() - for struct lan_up_params */
-int service_lan_reload(void *owner, struct lan_up *up, char *error);
+int service_lan_reload(void *owner, struct lan_up *up, json_t *changes, char *error);
 /** service_lan_params() - what its lan_up borrows */
 struct lan_up_params service_lan_params(struct service_lan *l);
 /** service_lan_begin_trial() - from now on for so many seconds; @answered: the gateway did before */

@@ -135,12 +135,12 @@ struct lan_up_params service_lan_params(struct service_lan *l)
 
 	return (struct lan_up_params){
 		.loop = s->p.loop, .route = s->route, .sockets = &s->sockets, .runtime = l->runtime, .state = l->state_folder,
-				.machine_id = s->p.machine_id,
+				.machine_id = s->p.machine_id, .hears = s->nflog.socket,
 		.resolv_conf = s->p.resolv_conf, .taps_of_user = taps_of_user, .reload = service_lan_reload, .owner = l,
 	};
 }
 
-int service_lan_reload(void *owner, _unused_ struct lan_up *up, char *error)
+int service_lan_reload(void *owner, _unused_ struct lan_up *up, json_t *changes, char *error)
 {
 	struct service_lan *l = owner;
 	struct outcome o = { 0 };
@@ -159,6 +159,13 @@ int service_lan_reload(void *owner, _unused_ struct lan_up *up, char *error)
 		return r == -ENOENT || r == -EPERM ? -EINVAL : r;
 	/* A trial goes on: nobody has confirmed anything. */
 	service_lan_up(l, config, left < 0 ? 0 : MAX(left, (int64_t)1), l->trial.has_answered, &o);
+	for (size_t i = 0; i < o.done; i++) {
+		_cleanup_(freep) char *text = step_format(&o.steps.step[i]);
+
+		if (text)
+			json_array_append_new(changes, json_string(text));
+	}
+	json_array_extend(changes, o.changes);
 	snprintf(error, SERVICE_ERROR, "%s", o.message);
 	r = o.error ? o.code ? o.code : -EINVAL : 0;
 	outcome_fini(&o);
@@ -243,6 +250,14 @@ int64_t service_lan_left(const struct service_lan *l)
 	return l->state == LAN_TRYING ? MAX(l->until - boot_seconds(), (int64_t)0) : -1;
 }
 
+bool service_lan_take_socket(struct service_lan *l, const struct trial_way *way)
+{
+	if (l->trial_socket < 0 && way->link)
+		l->trial_socket = packet_pool_take(&l->service->sockets);
+	l->trial.fd = l->trial_socket;
+	return l->trial_socket >= 0 || !way->link;
+}
+
 void service_lan_begin_trial(struct service_lan *l, const struct lan_config *config, int64_t seconds, bool answered)
 {
 	const struct bridge_config *b = &config->bridge;
@@ -252,10 +267,11 @@ void service_lan_begin_trial(struct service_lan *l, const struct lan_config *con
 	l->until = boot_seconds() + seconds;
 	/* Bringing it up took a while of this turn, which is not the trial's. */
 	timer_set(&l->expiry, usec_now() + seconds * USEC_S);
-	if (l->trial_socket < 0)
-		l->trial_socket = packet_pool_take(&l->service->sockets);
-	l->trial.fd = l->trial_socket;
-	if (service_lan_way(config, &way) == 0)
+	if (service_lan_way(config, &way) < 0)
+		return;
+	if (!service_lan_take_socket(l, &way)) /* it ends with its time all the same */
+		log_warning("LAN %s: nobody watches its gateway while it is on trial: " PACKET_POOL_FULL, l->name);
+	else
 		trial_watch(&l->trial, &way, answered, silent);
 }
 

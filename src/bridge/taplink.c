@@ -16,6 +16,7 @@
 
 #define MESSAGE_SIZE 32768
 #define REQUEST_SIZE 1024
+#define GROUPS       (RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE)
 
 #ifndef IFF_LOWER_UP
 #define IFF_LOWER_UP (1 << 16) /* of <linux/if.h>, which does not go with <net/if.h> */
@@ -152,6 +153,9 @@ static void read_link(const struct nlmsghdr *h, struct taplink *out)
 			break;
 		case IFLA_MASTER:
 			out->master = mnl_attr_get_u32(a);
+			break;
+		case IFLA_CARRIER_DOWN_COUNT:
+			out->lost_carrier = mnl_attr_get_u32(a);
 			break;
 		case IFLA_STATS64:
 			read_stats(a, out);
@@ -294,12 +298,33 @@ bool taplink_fdb_has(struct mnl_socket *s, unsigned int bridge, struct mac mac, 
 
 /* --- as it happens --- */
 
+/* The link that a route leads out by; 0: none, or several. */
+static unsigned int route_link(const struct nlmsghdr *h)
+{
+	unsigned int index = 0;
+	const struct nlattr *a;
+
+	mnl_attr_for_each(a, h, sizeof(struct rtmsg))
+		if (mnl_attr_get_type(a) == RTA_OIF)
+			index = mnl_attr_get_u32(a);
+	return index;
+}
+
 static int got_change(const struct nlmsghdr *h, void *data)
 {
 	const struct ifinfomsg *i = mnl_nlmsg_get_payload(h);
+	const struct ifaddrmsg *address = mnl_nlmsg_get_payload(h);
 	struct taplink_monitor *m = data;
 	struct taplink link;
 
+	switch (h->nlmsg_type) {
+	case RTM_NEWADDR: case RTM_DELADDR:
+		m->addressed(m->owner, address->ifa_index);
+		return MNL_CB_OK;
+	case RTM_NEWROUTE: case RTM_DELROUTE:
+		m->addressed(m->owner, route_link(h));
+		return MNL_CB_OK;
+	}
 	if (i->ifi_family != AF_UNSPEC)
 		return MNL_CB_OK; /* of a bridge's port: a port that leaves its bridge is no link that goes */
 	if (h->nlmsg_type == RTM_NEWLINK) {
@@ -337,7 +362,7 @@ int taplink_monitor_init(struct taplink_monitor *m, struct loop *loop)
 	m->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (!m->socket)
 		return -errno;
-	r = mnl_socket_bind(m->socket, RTMGRP_LINK, MNL_SOCKET_AUTOPID) < 0 ? -errno :
+	r = mnl_socket_bind(m->socket, GROUPS, MNL_SOCKET_AUTOPID) < 0 ? -errno :
 		watch_add(&m->watch, loop, mnl_socket_get_fd(m->socket), EPOLLIN, monitor_ready);
 	if (r < 0)
 		taplink_monitor_fini(m);

@@ -23,6 +23,7 @@ struct taplink {
 	char name[IFNAMSIZ];
 	bool tap;                   /* of kind "tun" */
 	bool persistent, up, carrier;
+	uint32_t lost_carrier;      /* how often: whoever had a persistent one opened has let go of it since */
 	struct mac mac;
 	unsigned int master;
 	uint32_t mtu;
@@ -71,6 +72,7 @@ struct taplink_monitor {
 	struct mnl_socket *socket;
 	void (*changed)(void *owner, const struct taplink *link);
 	void (*gone)(void *owner, unsigned int index);
+	void (*addressed)(void *owner, unsigned int index); /* its addresses, or routes by it, are others */
 	void (*lost)(void *owner);   /* messages were lost: look at everything anew */
 	void *owner;
 };

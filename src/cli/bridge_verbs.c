@@ -131,7 +131,9 @@ int bridge_reload(const char *lan, const struct bridge_options *o)
 {
 	_cleanup_json_ json_t *status = NULL, *reply = NULL;
 	_cleanup_fd_ int fd = connect_as_root(o->dry_run ? "reload --dry-run" : "reload", lan);
-	const json_t *found;
+	const json_t *found, *changes;
+	json_t *change;
+	size_t i;
 
 	if (fd < 0 || bridged_call(fd, "Status", NULL, &status) < 0)
 		return EXIT_FAILURE;
@@ -144,7 +146,10 @@ int bridge_reload(const char *lan, const struct bridge_options *o)
 		return bridge_print_plan(fd, lan, false);
 	if (bridged_call(fd, "Up", json_pack("{s:s}", "lan", lan), &reply) < 0)
 		return EXIT_FAILURE;
-	if (!bridge_print_steps(reply, "", stdout))
+	changes = json_object_get(reply, "changes");
+	json_array_foreach(changes, i, change)
+		printf("%s\n", json_string_value(change));
+	if (!bridge_print_steps(reply, "", stdout) && !json_array_size(changes))
 		printf("LAN %s: nothing to change\n", lan);
 	return EXIT_SUCCESS;
 }

@@ -110,6 +110,19 @@ json_t *lan_status_networks(const struct lan_plan *p)
 			 "gateway6", address_text(p->ip6, p->gateway6), "dns6", address_text(p->ip6, p->dns6));
 }
 
+/* --- drops --- */
+
+json_t *lan_drops_json(const uint64_t drops[static DROP_COUNT])
+{
+	json_t *list = json_array();
+
+	for (int why = DROP_NONE + 1; why < DROP_COUNT; why++)
+		if (drops[why])
+			json_array_append_new(list, json_pack("{ss ss sI}", "reason", drop_name((enum drop)why), "text",
+							      drop_text((enum drop)why), "frames", (json_int_t)drops[why]));
+	return list;
+}
+
 /* --- guests --- */
 
 static void add_address(json_t *to, addr_t a)

@@ -35,6 +35,8 @@ struct guest *lan_find_guest(struct guests *guests, const struct lan_plan *plan,
 json_t *lan_guest_json(const struct guest *g);
 /** lan_guests_json() - those that List shows */
 json_t *lan_guests_json(struct guests *guests);
+/** lan_drops_json() - counters by enum drop, as the interface's type Drop; those that are zero are left out */
+json_t *lan_drops_json(const uint64_t drops[static DROP_COUNT]);
 /** lan_status_networks() - network4, gateway4, dns4 and the same of IPv6, as Status has them */
 json_t *lan_status_networks(const struct lan_plan *plan);
 

@@ -2,18 +2,6 @@
 /* List and Resolve: guests and ports as JSON. */
 #include "engine/control_private.h"
 
-static json_t *drops_json(const struct port *p)
-{
-	json_t *drops = json_array();
-
-	for (int why = DROP_NONE + 1; why < DROP_COUNT; why++)
-		if (p->drops[why])
-			json_array_append_new(drops, json_pack("{ss ss sI}", "reason", drop_name((enum drop)why), "text",
-				drop_text((enum drop)why),
-							       "frames", (json_int_t)p->drops[why]));
-	return drops;
-}
-
 static json_t *port_json(struct port *p, usec_t now)
 {
 	port_rates(p, now);
@@ -22,7 +10,7 @@ static json_t *port_json(struct port *p, usec_t now)
 			 "frames_from_guest", (json_int_t)p->from_guest.frames, "bytes_from_guest", (json_int_t)p->from_guest.bytes,
 			 "rate_from_guest", (json_int_t)p->rate_from,
 			 "frames_to_guest", (json_int_t)p->to_guest.frames, "bytes_to_guest", (json_int_t)p->to_guest.bytes,
-			 "rate_to_guest", (json_int_t)p->rate_to, "drops", drops_json(p));
+			 "rate_to_guest", (json_int_t)p->rate_to, "drops", lan_drops_json(p->drops));
 }
 
 void control_list(void *owner, struct varlink_call *call, _unused_ const json_t *parameters)

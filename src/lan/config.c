@@ -82,6 +82,9 @@ static void finish_guest(struct reading *r)
 		else if (!addr_is_any(g->ip4) && addr_equal(i->ip4, g->ip4))
 			refuse(r, g->line, "guest %s has the IPv4 address of guest %s at line %u; expected one of its own", g->name,
 			       i->name, i->line);
+		else if (g->tap[0] && !strcmp(i->tap, g->tap))
+			refuse(r, g->line, "guest %s has the tap of guest %s at line %u; expected one of its own", g->name, i->name,
+			       i->line);
 	}
 	bigger = r->failed ? NULL : grow(r, c->guests, c->guest_count, sizeof(*g));
 	if (!bigger)
@@ -296,6 +299,10 @@ static void finish_user(struct reading *r)
 	static const uint8_t host[8];
 	char text[ADDR_TEXT_SIZE], bits[8] = "";
 
+	for (size_t i = 0; i < c->guest_count; i++)
+		if (c->guests[i].tap[0])
+			refuse(r, c->guests[i].line, "guest %s: Tap is a word of bridge LANs; take the line out, or say Fabric = bridge",
+			       c->guests[i].name);
 	c->has_net4 = b->ip4 == BRIDGE_IP_STATIC;
 	c->has_net6 = b->ip6 == BRIDGE_IP_STATIC;
 	c->net4 = b->addr4, c->bits4 = b->bits4, c->net6 = b->addr6;

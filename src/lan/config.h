@@ -16,6 +16,7 @@ struct guest_config {
 	char name[64];
 	struct mac mac;      /* zero: made from the name */
 	addr_t ip4;          /* any: from the pool */
+	char tap[LINK_NAME_SIZE]; /* of Taps, that it is behind; "": none */
 	unsigned int line;   /* where it was written */
 };
 

@@ -208,6 +208,29 @@ static const char *check_names(const struct lan_config *c, const char **key, cha
 	return NULL;
 }
 
+static bool has_tap(const struct bridge_config *b, const char *name)
+{
+	for (size_t i = 0; i < b->tap_count; i++)
+		if (!strcmp(b->taps[i].name, name))
+			return true;
+	return false;
+}
+
+static const char *check_guest_taps(const struct lan_config *c, const char **key, char *text, size_t size)
+{
+	*key = "Taps";
+	for (size_t i = 0; i < c->guest_count; i++) {
+		const struct guest_config *g = &c->guests[i];
+
+		if (!g->tap[0] || has_tap(&c->bridge, g->tap))
+			continue;
+		snprintf(text, size, "guest %.63s (line %u) has Tap = %s; expected it in Taps too, with its owner: Taps = %s:wangji, say", g->name,
+			 g->line, g->tap, g->tap);
+		return text;
+	}
+	return NULL;
+}
+
 /* What goes with an uplink, and what goes only without. */
 static const char *check_kind(const struct lan_config *c, const char **key)
 {
@@ -288,6 +311,7 @@ const char *config_bridge_finish(struct lan_config *c, const char **key, char *t
 		c->has_net6 = true;
 	}
 	wrong = check_names(c, key, text, size);
+	wrong = wrong ? wrong : check_guest_taps(c, key, text, size);
 	wrong = wrong ? wrong : check_kind(c, key);
 	wrong = wrong ? wrong : check_addresses(c, key, text, size);
 	return wrong ? wrong : check_stp(b, key);

@@ -159,6 +159,14 @@ static bool set_guest_ip4(struct config_draft *d, const char *value)
 	return addr_parse(value, &d->guest.ip4) && addr_is4(d->guest.ip4) && !addr_is_unspecified(d->guest.ip4);
 }
 
+static bool set_guest_tap(struct config_draft *d, const char *value)
+{
+	if (!link_name_valid(value))
+		return false;
+	strcpy(d->guest.tap, value);
+	return true;
+}
+
 static bool keep_text(char *into, const char *value)
 {
 	if (!*value || strlen(value) >= FORWARD_TEXT_SIZE)
@@ -196,6 +204,7 @@ static const struct config_key keys[] = {
 		set_guest_name },
 	{ SECTION_GUEST, "MAC", "a unicast MAC such as 52:54:00:12:34:57", set_guest_mac },
 	{ SECTION_GUEST, "IPv4", "an IPv4 address in the LAN's network, such as 10.0.2.20", set_guest_ip4 },
+	{ SECTION_GUEST, "Tap", "one of the taps of Taps, such as tap0", set_guest_tap },
 	{ SECTION_FORWARD, "Listen", "[ADDRESS:]PORT[-PORT][/tcp|/udp], or the path of a unix socket", set_listen },
 	{ SECTION_FORWARD, "To", "GUEST:PORT", set_to },
 };

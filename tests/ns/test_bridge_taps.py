@@ -7,8 +7,14 @@ import subprocess
 
 import pytest
 
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
+
 from tests.support.bridge import OUTSIDER, assert_restored, state_of
-from tests.support.lan import USER
+from tests.support.bridge_guest import FrameGuest, Sniffer, TapHolder
+from tests.support.lan import USER, varlink, wait_for
+from tests.support.netns import run
 from tests.ns.test_bridge_updown import config
 
 OPEN = """
@@ -50,6 +56,126 @@ def test_tap_of_somebody_else(lan_world, plug, bridged):
     bridged.hospes("up", "br0", status=1)
     assert "tap0" in bridged.stderr, bridged.stderr
     assert_restored(lan_world.host, before, 0)
+
+
+# ---- a persistent tap belongs to one guest at a time
+
+ONE, TWO = "52:54:00:aa:00:01", "52:54:00:aa:00:02"
+
+
+@pytest.fixture
+def lanhost(lan_world, closing):
+    return closing(Sniffer(lan_world.lanhost))
+
+
+def passes(holder, lanhost, mac=None, seconds=1.0):
+    """Does a frame of this MAC come to the second LAN host?"""
+    marker = os.urandom(12).hex().encode()
+    holder.send(Ether(src=mac or holder.mac, dst="ff:ff:ff:ff:ff:ff") / IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=4000, dport=4001) / Raw(marker))
+    return lanhost.seen(marker, seconds)
+
+
+def listed(bridged, lan="br0"):
+    with bridged.connect(path=bridged.host.root / "run/hospes" / lan / "control") as connection:
+        return varlink(connection, "List")
+
+
+def drops_of(bridged):
+    """Dropped frames of the LAN by reason."""
+    found = {}
+    for port in listed(bridged)["ports"]:
+        for drop in port["drops"]:
+            found[drop["reason"]] = found.get(drop["reason"], 0) + drop["frames"]
+    return found
+
+
+def test_persistent_takes_first_mac(lan_world, plug, bridged, lanhost, closing):
+    """The first MAC behind it is its guest's, until it is let go of; the frame that tells is not carried."""
+    bridged.configure(config(plug("static"), "Taps = tap0:hospes-test\n"))
+    bridged.hospes("up", "br0")
+    holder = closing(TapHolder(lan_world.host, "tap0", ONE))
+    assert "inet6" not in lan_world.host.ip("address show dev tap0"), "a port has no address of its own"
+    assert not passes(holder, lanhost, seconds=0.3)
+    wait_for(lambda: passes(holder, lanhost, seconds=0.3), 5, "the tap to be bound")
+    for other in (TWO, "02:00:00:00:00:01"):
+        assert not passes(holder, lanhost, mac=other), other
+    assert passes(holder, lanhost)
+    assert drops_of(bridged) == {"spoofed-mac": 2}
+    # Nobody else has it meanwhile.
+    with pytest.raises(RuntimeError):
+        bridged.attach(name="other", mac=ONE)
+    for _ in range(3):
+        holder.close()
+        holder = closing(TapHolder(lan_world.host, "tap0", TWO))  # at once: the next QEMU need not wait
+        wait_for(lambda: passes(holder, lanhost, seconds=0.3), 5, "the tap to be bound to the next one")
+        assert not passes(holder, lanhost, mac=ONE)
+
+
+def test_persistent_shows_its_guest(lan_world, plug, bridged, lanhost, closing):
+    """Its guest is attached while somebody has the tap open, with the address that it is seen with."""
+    bridged.configure(config(plug("static"), "Taps = tap0:hospes-test\n"))
+    bridged.hospes("up", "br0")
+    holder = closing(TapHolder(lan_world.host, "tap0", ONE))
+    wait_for(lambda: passes(holder, lanhost, seconds=0.3), 5, "the tap to be bound")
+    holder.lease()
+    wait_for(lambda: any(g["mac"] == ONE and g["state"] == "attached" and holder.ip in g["addresses"] for g in listed(bridged)["guests"]), 5, "the guest in the list")
+    assert not passes(holder, lanhost, mac=TWO)
+    holder.close()
+    wait_for(lambda: all(g["state"] == "away" for g in listed(bridged)["guests"] if g["mac"] == ONE), 5, "the guest's end in the list")
+
+
+def test_persistent_cannot_be_another(lan_world, plug, bridged, lanhost, closing):
+    """MACs of the LAN, of the host and of other guests are nobody's to take; then the tap carries nothing until it is opened anew."""
+    bridged.configure(config(plug("static"), "Taps = tap0:hospes-test\n"))
+    bridged.hospes("up", "br0")
+    lan_world.ping(lan_world.host, lan_world.LANHOST4)  # the bridge knows where it is
+    other = closing(FrameGuest(bridged, "other"))
+    of_lan = json.loads(lan_world.lanhost.ip("-j link show eth0"))[0]["address"]
+    of_host = json.loads(lan_world.host.ip("-j link show br0"))[0]["address"]
+    for mac in (of_lan, of_host, other.mac):
+        holder = TapHolder(lan_world.host, "tap0", mac)
+        for _ in range(4):
+            assert not passes(holder, lanhost, seconds=0.3), mac
+        holder.close()
+        assert mac not in run(lan_world.host.command(["bridge", "fdb", "show", "dev", "tap0"]))
+    assert f"{of_lan} behind it cannot be its guest's" in bridged.messages()
+    assert lan_world.ping(lan_world.host, lan_world.LANHOST4)
+    holder = closing(TapHolder(lan_world.host, "tap0", ONE))
+    wait_for(lambda: passes(holder, lanhost, seconds=0.3), 5, "an honest one")
+
+
+def test_persistent_of_a_guest(lan_world, plug, bridged, lanhost, closing):
+    """A [Guest] with a Tap: its MAC alone, from the first frame on."""
+    guest = f"[Guest]\nName = web\nMAC = {ONE}\nTap = tap0\n"
+    bridged.configure(config(plug("static"), "Taps = tap0:hospes-test\n" + guest))
+    bridged.hospes("up", "br0")
+    holder = closing(TapHolder(lan_world.host, "tap0", TWO))
+    for _ in range(3):
+        assert not passes(holder, lanhost, seconds=0.3)
+    assert passes(holder, lanhost, mac=ONE)
+    assert drops_of(bridged) == {"spoofed-mac": 3}
+    bridged.configure(config("eth0", "Taps = tap0:hospes-test\n" + guest.replace(ONE, TWO)))
+    assert "guest web changed" in bridged.hospes("reload", "br0")
+    assert passes(holder, lanhost) and not passes(holder, lanhost, mac=ONE)
+
+
+def test_persistent_left_out(lan_world, plug, bridged, lanhost, closing):
+    """Taken out of the file, it stays until the LAN goes down, and carries nothing; also for the next service."""
+    before_uplink = plug("static")
+    before = state_of(lan_world.host)
+    bridged.configure(config(before_uplink, "Taps = tap0:hospes-test\n"))
+    bridged.hospes("up", "br0")
+    holder = closing(TapHolder(lan_world.host, "tap0", ONE))
+    wait_for(lambda: passes(holder, lanhost, seconds=0.3), 5, "the tap to be bound")
+    bridged.configure(config(before_uplink))
+    assert "Taps" in bridged.hospes("reload", "br0")
+    assert not passes(holder, lanhost)
+    bridged.stop()
+    bridged.start()
+    assert not passes(holder, lanhost)
+    holder.close()
+    bridged.hospes("down", "br0")
+    assert_restored(lan_world.host, before)
 
 
 HELPER = """

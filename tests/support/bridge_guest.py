@@ -56,6 +56,22 @@ class FrameGuest(Guest):
         self.connection.close()
 
 
+class TapHolder(FrameGuest):
+    """Whoever opens a persistent tap by its name, as QEMU does, and plays a guest with a MAC of its own choice."""
+
+    def __init__(self, host, tap, mac):
+        with host.entered():
+            self.fd = os.open(host.root / "dev/net/tun", os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+            fcntl.ioctl(self.fd, TUNSETIFF, struct.pack("16sH22x", tap.encode(), IFF_TAP | IFF_NO_PI))
+        self.tap, self.mac = tap, mac
+        self.ip, self.ip6, self.kept = "0.0.0.0", None, []
+
+    def close(self):
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
 def marked(read, marker, control, seconds):
     end, found = time.monotonic() + seconds, None
     while (left := end - time.monotonic()) > 0 and (frame := read(left)) is not None:

@@ -6,6 +6,7 @@
 #include "bridge/trial.h"
 #include "wire/arp.h"
 #include "wire/dhcp4.h"
+#include "wire/dhcp6.h"
 #include "wire/eth.h"
 #include "wire/icmp.h"
 #include "wire/udp.h"
@@ -99,6 +100,101 @@ static void test_dhcp(_unused_ void **state)
 		assert_int_equal(learn(learn_to_guest, &f, size).kind, LEARNED_NOTHING);
 }
 
+struct dhcp6_frame {
+	struct eth eth; struct ip6_header ip; struct udp_header udp; struct dhcp6_header dhcp; uint8_t options[64];
+};
+
+static struct dhcp6_frame dhcp6_frame(uint8_t type)
+{
+	return (struct dhcp6_frame){
+		.eth = { guest_is, router_is, be16(ETHERTYPE_IPV6) },
+		.ip = { be32(6u << 28), be16(0), IP_UDP, 64, .src = addr("fe80::9"), .dst = addr("fe80::1") },
+		.udp = { be16(547), be16(546), be16(0), be16(0) }, .dhcp = { type, { 1, 2, 3 } },
+	};
+}
+
+/* The options are put together by hand: an association of @count addresses of a valid time each. */
+static size_t put_association(struct dhcp6_frame *f, const char *const *text, const uint8_t *seconds, size_t count)
+{
+	uint8_t *o = f->options;
+
+	memset(o, 0, sizeof(f->options));
+	memcpy(o, (uint8_t[]){ 0, DHCP6_SERVER_ID, 0, 2, 9, 9, 0, DHCP6_IA_NA, 0, (uint8_t)(12 + count * 28) }, 10);
+	o += 10 + 12;
+	for (size_t i = 0; i < count; i++, o += 28) {
+		addr_t a = addr(text[i]);
+
+		memcpy(o, (uint8_t[]){ 0, DHCP6_IA_ADDRESS, 0, 24 }, 4);
+		memcpy(o + 4, &a, sizeof(a));
+		o[27] = seconds[i];
+	}
+	return offsetof(struct dhcp6_frame, options) + (size_t)(o - f->options);
+}
+
+static void test_dhcp6(_unused_ void **state)
+{
+	static const char *const one[] = { "fd00::15" }, *const bad[] = { "ff02::1" }, *const mapped[] = { "10.0.0.15" };
+	static const uint8_t lives[] = { 60 }, dead[] = { 0 };
+	struct dhcp6_frame f = dhcp6_frame(DHCP6_REPLY);
+	size_t size = put_association(&f, one, lives, 1);
+	struct learned l = learn(learn_to_guest, &f, size);
+
+	assert_int_equal(l.kind, LEARNED_LEASE);
+	assert_true(mac_equal(l.mac, guest_is) && addr_equal(l.addr, addr("fd00::15")));
+	assert_int_equal(l.seconds, 60);
+	assert_int_equal(learn(learn_from_guest, &f, size).kind, LEARNED_NOTHING);
+	for (size_t n = sizeof(struct eth); n < size; n++)
+		assert_int_equal(learn(learn_to_guest, &f, n).kind, LEARNED_NOTHING);
+	for (uint8_t type = 0; type < 14; type++) {
+		f.dhcp.type = type;
+		assert_int_equal(learn(learn_to_guest, &f, size).kind, type == DHCP6_REPLY ? LEARNED_LEASE : LEARNED_NOTHING);
+	}
+	f.dhcp.type = DHCP6_REPLY;
+	f.udp.src = be16(546);
+	assert_int_equal(learn(learn_to_guest, &f, size).kind, LEARNED_NOTHING);
+	f.udp.src = be16(547);
+	f.eth.to = (struct mac)MAC_BROADCAST; /* whose is it? */
+	assert_int_equal(learn(learn_to_guest, &f, size).kind, LEARNED_NOTHING);
+	f.eth.to = guest_is;
+	assert_int_equal(learn(learn_to_guest, &f, put_association(&f, one, dead, 1)).kind, LEARNED_NOTHING);
+	assert_int_equal(learn(learn_to_guest, &f, put_association(&f, bad, lives, 1)).kind, LEARNED_NOTHING);
+	assert_int_equal(learn(learn_to_guest, &f, put_association(&f, mapped, lives, 1)).kind, LEARNED_NOTHING);
+}
+
+/* Of IPv6, the first who is seen with an address has it, as long as he is attached; a lease comes before that. */
+static void test_claims(_unused_ void **state)
+{
+	struct learned seen = { LEARNED_ADDRESS, guest_is, addr("fd00::7"), 0 }, lease = { LEARNED_LEASE, guest_is, addr("fd00::15"), 600 };
+	_cleanup_(guests_freep) struct guests *guests = NULL;
+	struct guest *guest, *other;
+
+	assert_int_equal(guests_new(&guests), 0);
+	guest = guests_add(guests, guest_is, 1);
+	other = guests_add(guests, router_is, 1);
+	guest->port_id = 2;
+	other->port_id = 3;
+	assert_true(learn_apply(guests, guest, &seen, 1000, 1));
+	assert_false(learn_apply(guests, guest, &seen, 1000, 2)); /* known: no rule is another for it */
+	assert_false(learn_apply(guests, other, &seen, 1000, 3));
+	assert_true(guests_by_addr(guests, seen.addr) == guest);
+	guest->port_id = 0;
+	assert_true(learn_apply(guests, other, &seen, 1000, 4));
+	assert_true(guests_by_addr(guests, seen.addr) == other);
+	guest->port_id = 2;
+	assert_true(learn_apply(guests, guest, &lease, 1000, 5));
+	assert_false(learn_apply(guests, guest, &lease, 1300, 6));
+	assert_int_equal(guest->lease6.until, 1900);
+	assert_int_equal(guest->lease4.state, LEASE_FREE);
+	seen.addr = lease.addr;
+	assert_false(learn_apply(guests, other, &seen, 1300, 7));
+	assert_false(learn_apply(guests, other, &lease, 1300, 8));
+	assert_true(guests_by_addr(guests, lease.addr) == guest);
+	/* What was another's by sight alone goes to who has leased it. */
+	lease.addr = addr("fd00::7");
+	assert_true(learn_apply(guests, guest, &lease, 1300, 9));
+	assert_true(guests_by_addr(guests, lease.addr) == guest);
+}
+
 static void test_kept(_unused_ void **state)
 {
 	struct learned seen = { LEARNED_ADDRESS, guest_is, addr("10.0.0.7"), 0 }, lease = { LEARNED_LEASE, guest_is, addr("10.0.0.15"), 600 };
@@ -163,7 +259,8 @@ static void test_trial_nd(_unused_ void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_arp), cmocka_unit_test(test_dhcp), cmocka_unit_test(test_kept), cmocka_unit_test(test_trial_arp),
+		cmocka_unit_test(test_arp), cmocka_unit_test(test_dhcp), cmocka_unit_test(test_dhcp6),
+		cmocka_unit_test(test_claims), cmocka_unit_test(test_kept), cmocka_unit_test(test_trial_arp),
 				cmocka_unit_test(test_trial_nd),
 	};
 

@@ -103,6 +103,12 @@ static void mistakes(void **state)
 		{ BRIDGE "Taps = tap0\n", 3, "Taps", "TAP:USER" }, { BRIDGE "Taps = tap0:a, tap0:b\n", 3, "Taps", "each tap once" },
 		{ BRIDGE "Taps = tap0123456789abcd:wangji\n", 3, "Taps", "1 to 15" },
 		{ BRIDGE "Taps = x:a\nUplink = x\n", 3, "x is the bridge's or the uplink's", "its own" },
+		{ BRIDGE "Taps = tap0:a\n[Guest]\nName = web\nTap = tap1\n", 3, "guest web (line 4) has Tap = tap1", "Taps = tap1:wangji" },
+		{ BRIDGE "[Guest]\nName = web\nTap = tap1\n", 5, "guest web (line 3) has Tap = tap1", "with its owner" },
+		{ BRIDGE "[Guest]\nName = web\nTap = -\n", 5, "Tap = -", "such as tap0" },
+		{ BRIDGE "Taps = tap0:a\n[Guest]\nName = a\nTap = tap0\n[Guest]\nName = b\nTap = tap0\n", 7, "guest b has the tap of guest a",
+		  "its own" },
+		{ "[LAN]\n[Guest]\nName = web\nTap = tap0\n", 2, "Tap is a word of bridge LANs", "Fabric = bridge" },
 		{ BRIDGE "Allow = wang/ji\n", 3, "Allow", "users" }, { BRIDGE "Allow = @\n", 3, "Allow", "users" }, { BRIDGE "Allow =\n",
 														     3, "Allow", "users" },
 	};
