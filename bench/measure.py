@@ -45,6 +45,7 @@ class QemuLoop(Process):
 
     def __init__(self, pid):
         super().__init__(pid)
+        # By names that QEMU gives its threads with -name ...,debug-threads=on
         self.own = [tid for tid in super().threads() if not self.comm(tid).startswith("CPU ")]
 
     def comm(self, tid):

@@ -64,7 +64,7 @@ def latency(client, label, subjects):
 
 
 def namespace_rows():
-    subjects = ("hospes tap", "pasta", "slirp4netns", "kernel bridge, veth")
+    subjects = ("hospes tap", "pasta", "slirp4netns", "kernel bridge (veth)")
     yield from to_host("namespace", "namespace", subjects, (1500, 65520), (1, 16), "loopback")
     yield from datagrams("namespace", "namespace", subjects)
     yield from latency("namespace", "namespace", subjects)
@@ -78,26 +78,26 @@ def between_rows():
         for flows in (1, 16):
             stream = work.Stream("to", flows, between_guests=True)
             yield Row(f"TCP guest to guest, namespaces, MTU {mtu}, {flows_text(flows)}", "namespace",
-                      ("hospes tap", "kernel bridge, veth", "vde_switch"), stream, mtu, ceiling="loopback", **pair)
+                      ("hospes tap", "kernel bridge (veth)", "vde_switch"), stream, mtu, ceiling="loopback", **pair)
             yield Row(f"TCP guest to guest, UML, MTU {mtu}, {flows_text(flows)}", "uml",
-                      ("hospes vhost", "kernel bridge, tap", "OVS-DPDK"), stream, mtu, ceiling="loopback", **pair)
+                      ("hospes vhost", "kernel bridge (tap)", "OVS-DPDK"), stream, mtu, ceiling="loopback", **pair)
     for words, measured in (("request-response TCP", work.RoundTrips(between_guests=True)), ("UDP, 64 B", work.Datagrams("to", 64, between_guests=True)),
                             ("UDP, 1472 B", work.Datagrams("to", 1472, between_guests=True))):
-        yield Row(f"{words} guest to guest, namespaces", "namespace", ("hospes tap", "kernel bridge, veth", "vde_switch"), measured, **pair)
-        yield Row(f"{words} guest to guest, UML", "uml", ("hospes vhost", "kernel bridge, tap", "OVS-DPDK"), measured, **pair)
-    yield Row("TCP guest to guest, QEMU, MTU 1500, 1 flow", "qemu", (*HOSPES_QEMU, "kernel bridge, tap", "vde_switch"),
+        yield Row(f"{words} guest to guest, namespaces", "namespace", ("hospes tap", "kernel bridge (veth)", "vde_switch"), measured, **pair)
+        yield Row(f"{words} guest to guest, UML", "uml", ("hospes vhost", "kernel bridge (tap)", "OVS-DPDK"), measured, **pair)
+    yield Row("TCP guest to guest, QEMU, MTU 1500, 1 flow", "qemu", (*HOSPES_QEMU, "kernel bridge (tap)", "vde_switch"),
               work.Stream("to", between_guests=True), ceiling="loopback", **pair)
 
 
 def uml_rows():
-    subjects = ("hospes vhost", "passt vhost", "kernel bridge, tap")
+    subjects = ("hospes vhost", "passt vhost", "kernel bridge (tap)")
     yield from to_host("uml", "UML", subjects, (1500, 65520), (1, 16), "loopback")
     yield from datagrams("uml", "UML", subjects)
     yield from latency("uml", "UML", subjects)
 
 
 def qemu_rows():
-    subjects = (*HOSPES_QEMU, "QEMU user", "passt stream", "passt vhost", "kernel bridge, tap")
+    subjects = (*HOSPES_QEMU, "QEMU user", "passt stream", "passt vhost", "kernel bridge (tap)")
     yield from to_host("qemu", "QEMU", subjects, (1500,), (1,), "loopback")
     yield from datagrams("qemu", "QEMU", subjects, (1472,))
     yield Row("request-response TCP, QEMU", "qemu", subjects, work.RoundTrips())
@@ -139,7 +139,7 @@ def rows():
 TARGETS = (
     Target("guest to guest, 64 B, polling front end, a core", "guest to guest, testpmd, 64 B, split", ("hospes vhost",), ("OVS-DPDK",), 1.0, "core"),
     Target("guest to guest, 1500 B", "guest to guest, testpmd, 1500 B, split", ("hospes vhost",), ("OVS-DPDK",), 1.3),
-    Target("guest to guest TCP (UML)", "TCP guest to guest, UML, MTU 1500, 1 flow", ("hospes vhost",), ("kernel bridge, tap",), 1.3),
+    Target("guest to guest TCP (UML)", "TCP guest to guest, UML, MTU 1500, 1 flow", ("hospes vhost",), ("kernel bridge (tap)",), 1.3),
     Target("guest to host TCP, MTU 1500", "TCP guest to host, UML, MTU 1500, 1 flow", ("hospes vhost",), ("passt vhost",), 1.7),
     Target("guest to host TCP, QEMU's user network, processor time", "TCP guest to host, QEMU, MTU 1500, 1 flow", HOSPES_QEMU, ("QEMU user",), 8.0, "cpu"),
     Target("host to guest TCP, MTU 1500", "TCP host to guest, UML, MTU 1500, 1 flow", ("hospes vhost",), ("passt vhost",), 1.5),

@@ -2,15 +2,17 @@
 """Names of subjects and clients, and how a scene is made of one of each."""
 
 from bench.clients.namespace import Namespace
-from bench.peers import hospes, kernel, loopback, namespaces, vde
+from bench.clients.qemu import Qemu
+from bench.clients.uml import SmallUml, Uml
+from bench.peers import hospes, kernel, loopback, namespaces, passt, qemu_user, vde
 from bench.scene import BACK_CORE, GUEST_CORE, Missing, Scene
 
 SUBJECTS = {peer.name: peer for peer in (
     hospes.HospesTap, hospes.HospesStream, hospes.HospesDgram, hospes.HospesVhost, namespaces.Pasta, namespaces.Slirp4netns,
-    kernel.BridgeTap, kernel.BridgeVeth, vde.VdeSwitch, loopback.Loopback,
+    kernel.BridgeTap, kernel.BridgeVeth, vde.VdeSwitch, passt.Passt, passt.PasstVhost, qemu_user.QemuUser, loopback.Loopback,
 )}
 
-CLIENTS = {"namespace": Namespace}
+CLIENTS = {"namespace": Namespace, "uml": Uml, "uml small": SmallUml, "qemu": Qemu}
 OURS = tuple(name for name in SUBJECTS if name.startswith("hospes "))
 
 

@@ -50,7 +50,7 @@ class Hospes(Peer):
         path = self.runtime / kind
         if not path.exists() or not stat.S_ISSOCK(path.stat().st_mode):
             raise Missing(f"this hospesd has no {kind} socket")
-        return Attachment(kind, self.HOST, path=str(path), mac=mac(number), own_path=str(self.scene.folder / f"dgram.{number}"))
+        return Attachment(kind, self.HOST, path=str(path), mac=mac(number), own_path=str(self.runtime / f"dgram.guest{number}"))
 
 
 class HospesStream(Hospes):

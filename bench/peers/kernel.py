@@ -19,7 +19,7 @@ class Bridge(Peer):
 
 
 class BridgeTap(Bridge):
-    name, kinds = "kernel bridge, tap", ("tap",)
+    name, kinds = "kernel bridge (tap)", ("tap",)
 
     def attach(self, number, kind):
         tap, host = f"t{number}", self.scene.host
@@ -31,7 +31,7 @@ class BridgeTap(Bridge):
 class BridgeVeth(Bridge):
     """No tap at all: a namespace's ceiling."""
 
-    name, kinds = "kernel bridge, veth", ("netns",)
+    name, kinds = "kernel bridge (veth)", ("netns",)
 
     def attach(self, number, kind):
         guest, host = self.scene.netns(f"guest{number}"), self.scene.host

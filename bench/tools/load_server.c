@@ -25,10 +25,13 @@ struct server {
 	char *buffer; /* LOAD_BUFFER bytes */
 };
 
+/* IPv6 for both versions, or IPv4 alone in a kernel that has no IPv6 */
 static int bound(int type, const char *port)
 {
-	struct sockaddr_in6 any = { .sin6_family = AF_INET6, .sin6_port = htons(atoi(port)) };
-	int fd = socket(AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, off = 0, size = 4 << 20;
+	struct sockaddr_in6 any6 = { .sin6_family = AF_INET6, .sin6_port = htons(atoi(port)) };
+	struct sockaddr_in any4 = { .sin_family = AF_INET, .sin_port = any6.sin6_port };
+	int fd6 = socket(AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, off = 0, size = 4 << 20;
+	int fd = fd6 >= 0 ? fd6 : socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		die("socket");
@@ -36,7 +39,7 @@ static int bound(int type, const char *port)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (type == SOCK_DGRAM)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	if (bind(fd, (struct sockaddr *)&any, sizeof(any)) < 0)
+	if (bind(fd, fd6 >= 0 ? (struct sockaddr *)&any6 : (struct sockaddr *)&any4, fd6 >= 0 ? sizeof(any6) : sizeof(any4)) < 0)
 		die("bind");
 	if (type == SOCK_STREAM && listen(fd, 4096) < 0)
 		die("listen");
