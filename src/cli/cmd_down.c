@@ -69,7 +69,7 @@ static int take_down(const char *lan, bool keep_guests, int *ended)
 
 struct options {
 	const char *lan;
-	bool keep_guests, dry_run;
+	bool keep_guests, dry_run, json;
 	enum fabric fabric;
 };
 
@@ -77,7 +77,8 @@ struct options {
 static int parse(int argc, char **argv, struct options *o)
 {
 	const struct args_option options[] = {
-		ARGS_LAN(&o->lan), { "keep-guests", 'k', .flag = &o->keep_guests }, { "dry-run", 0, .flag = &o->dry_run }, { 0 },
+		ARGS_LAN(&o->lan), { "keep-guests", 'k', .flag = &o->keep_guests }, { "dry-run", 0, .flag = &o->dry_run },
+		{ "json", 'j', .flag = &o->json }, { 0 },
 	};
 	struct args args;
 	int r;
@@ -93,7 +94,19 @@ static int parse(int argc, char **argv, struct options *o)
 	return 0;
 }
 
-static int user_down(const char *lan, bool keep)
+static void say_down(const char *lan, bool was_up, int ended, bool json)
+{
+	if (json)
+		printf("{\"lan\": \"%s\", \"state\": \"down\", \"guests_ended\": %d}\n", lan, ended);
+	else if (!was_up)
+		printf("LAN %s is down already\n", lan);
+	else if (ended)
+		printf("LAN %s is down; %d guest%s ended\n", lan, ended, ended == 1 ? "" : "s");
+	else
+		printf("LAN %s is down\n", lan);
+}
+
+static int user_down(const char *lan, bool keep, bool json)
 {
 	int ended, r = take_down(lan, keep, &ended);
 
@@ -101,12 +114,7 @@ static int user_down(const char *lan, bool keep)
 		return EXIT_FAILURE;
 	guest_folder_sweep(lan);
 	daemon_tidy(lan);
-	if (!r)
-		printf("LAN %s is down already\n", lan);
-	else if (ended)
-		printf("LAN %s is down; %d guest%s ended\n", lan, ended, ended == 1 ? "" : "s");
-	else
-		printf("LAN %s is down\n", lan);
+	say_down(lan, r, ended, json);
 	return EXIT_SUCCESS;
 }
 
@@ -118,8 +126,9 @@ int cmd_down(int argc, char **argv)
 	if (r)
 		return r;
 	if (o.fabric == FABRIC_BRIDGE)
-		return bridge_down(o.lan, &(struct bridge_options){ .dry_run = o.dry_run, .force = o.keep_guests });
-	return user_down(o.lan, o.keep_guests);
+		return bridge_down(o.lan, &(struct bridge_options){ .dry_run = o.dry_run, .force = o.keep_guests,
+				   .json = o.json });
+	return user_down(o.lan, o.keep_guests, o.json);
 }
 
 int cmd_restart(int argc, char **argv)
@@ -130,10 +139,11 @@ int cmd_restart(int argc, char **argv)
 	if (r)
 		return r;
 	if (o.fabric == FABRIC_BRIDGE)
-		return bridge_restart(o.lan, &(struct bridge_options){ .dry_run = o.dry_run, .force = o.keep_guests });
+		return bridge_restart(o.lan, &(struct bridge_options){ .dry_run = o.dry_run, .force = o.keep_guests,
+				   .json = o.json });
 	if (take_down(o.lan, o.keep_guests, &ended) < 0)
 		return EXIT_FAILURE;
-	if (ended)
+	if (ended && !o.json)
 		printf("%d guest%s ended\n", ended, ended == 1 ? "" : "s");
-	return cmd_up(3, (char *[]){ "up", "--lan", (char *)o.lan, NULL });
+	return cmd_up(o.json ? 4 : 3, (char *[]){ "up", "--lan", (char *)o.lan, o.json ? "--json" : NULL, NULL });
 }

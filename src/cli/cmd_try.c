@@ -16,6 +16,7 @@
 #include "cli/bridge_verbs.h"
 #include "cli/bridged_client.h"
 #include "cli/cli.h"
+#include "cli/dhcp_hint.h"
 #include "cli/fabric.h"
 #include "cli/lan_word.h"
 
@@ -26,7 +27,7 @@
 
 struct try {
 	const char *lan;
-	bool confirm, dry_run;
+	bool confirm, dry_run, json;
 	int seconds;
 	bool terminal;          /* somebody can be asked */
 };
@@ -39,7 +40,7 @@ static int parse(struct try *t, int argc, char **argv)
 	const char *seconds = NULL;
 	const struct args_option options[] = {
 		ARGS_LAN(&t->lan), { "confirm", 0, .flag = &t->confirm }, { "dry-run", 0, .flag = &t->dry_run },
-		{ "time", 't', .value = &seconds }, { 0 },
+		{ "time", 't', .value = &seconds }, { "json", 'j', .flag = &t->json }, { 0 },
 	};
 	struct args args;
 
@@ -50,6 +51,7 @@ static int parse(struct try *t, int argc, char **argv)
 		return -EINVAL;
 	}
 	t->seconds = SECONDS_DEFAULT;
+	t->terminal &= !t->json;
 	if (seconds) {
 		t->seconds = strspn(seconds, "0123456789") == strlen(seconds) && strlen(seconds) <= 4 ? atoi(seconds) : 0;
 		if (t->seconds < SECONDS_MIN || t->seconds > SECONDS_MAX) {
@@ -122,15 +124,36 @@ static void show_question(const struct try *t, int left)
 	fflush(stdout);
 }
 
-static int say_outcome(const struct try *t, enum outcome outcome)
+/* The client of the uplink can be told only now: had it gone back, the uplink would need it. */
+static void say_kept(int fd, const struct try *t)
+{
+	_cleanup_json_ json_t *status = NULL;
+	struct dhcp_hint hint = { 0 };
+	char error[VARLINK_ERROR_SIZE];
+	const json_t *entry = bridged_try(fd, "Status", NULL, &status, error) ? NULL : bridged_lan(status, t->lan);
+
+	dhcp_hint_up(&hint, lan_text(entry, "bridge"));
+	if (t->json) {
+		bridge_print_json(t->lan, "up", entry, NULL, &hint);
+	} else {
+		printf("LAN %s is up, and stays\n", t->lan);
+		dhcp_hint_print(&hint, stdout);
+	}
+	dhcp_hint_fini(&hint);
+}
+
+static int say_outcome(int fd, const struct try *t, enum outcome outcome)
 {
 	if (t->terminal)
 		putchar('\n');
 	if (outcome == KEPT) {
-		printf("LAN %s is up, and stays\n", t->lan);
+		say_kept(fd, t);
 		return EXIT_SUCCESS;
 	}
-	printf("LAN %s went back: everything is as it was before\n", t->lan);
+	if (t->json)
+		bridge_print_json(t->lan, "down", NULL, NULL, NULL);
+	else
+		printf("LAN %s went back: everything is as it was before\n", t->lan);
 	return EXIT_FAILURE;
 }
 
@@ -145,7 +168,7 @@ static int wait_outcome(int fd, struct try *t)
 		if (r < 0)
 			return EXIT_FAILURE;
 		if (outcome != TRYING)
-			return say_outcome(t, outcome);
+			return say_outcome(fd, t, outcome);
 		show_question(t, left);
 		if (!t->terminal) {
 			poll(NULL, 0, STEP_MS);
@@ -160,20 +183,46 @@ static int wait_outcome(int fd, struct try *t)
 	}
 }
 
+/* Who has the uplink's lease is left alone during the trial, but said at its start: the lease may be a short one. */
+static void say_trial(int fd, const struct try *t, const json_t *reply)
+{
+	_cleanup_json_ json_t *status = NULL;
+	_cleanup_(freep) char *names = NULL;
+	struct dhcp_hint hint = { 0 };
+	char error[VARLINK_ERROR_SIZE];
+	const json_t *entry = bridged_try(fd, "Status", NULL, &status, error) ? NULL : bridged_lan(status, t->lan);
+
+	dhcp_hint_up(&hint, lan_text(entry, "bridge"));
+	names = dhcp_hint_names(&hint);
+	if (t->json)
+		bridge_print_json(t->lan, "trying", entry, reply, &hint);
+	else
+		printf("LAN %s is up for %d s, then everything goes back by itself; at once if the gateway stops answering.\n"
+		       "Should this connection hang, do nothing; from another shell, sudo hospes try --confirm %s keeps it.\n",
+		       t->lan, (int)lan_number(reply, "seconds_left"), t->lan);
+	if (names && !t->json)
+		printf("A DHCP client has the lease of %s: %s. It wants to be told where the address is, once the LAN is kept: how is said then.\n",
+		       lan_text(entry, "uplink"), names);
+	fflush(stdout);
+	dhcp_hint_fini(&hint);
+}
+
 static int try_up(int fd, struct try *t)
 {
 	_cleanup_json_ json_t *reply = NULL;
 
 	if (bridged_call(fd, "Up", json_pack("{s:s, s:i}", "lan", t->lan, "confirm", t->seconds), &reply) < 0)
 		return EXIT_FAILURE;
-	if (!bridge_print_steps(reply, "  ", stdout) && !json_is_integer(json_object_get(reply, "seconds_left"))) {
-		printf("LAN %s is as its file says: nothing to try\n", t->lan);
+	if (t->json ? json_array_size(json_object_get(reply, "steps")) : bridge_print_steps(reply, "  ", stdout)) {
+		say_trial(fd, t, reply);
+		return wait_outcome(fd, t);
+	}
+	if (t->json) {
+		say_kept(fd, t);
 		return EXIT_SUCCESS;
 	}
-	printf("LAN %s is up for %d s, then everything goes back by itself; at once if the gateway stops answering.\n"
-	       "Should this connection hang, do nothing; from another shell, sudo hospes try --confirm %s keeps it.\n",
-	       t->lan, (int)lan_number(reply, "seconds_left"), t->lan);
-	return wait_outcome(fd, t);
+	printf("LAN %s is as its file says: nothing to try\n", t->lan);
+	return EXIT_SUCCESS;
 }
 
 int cmd_try(int argc, char **argv)
@@ -196,11 +245,11 @@ int cmd_try(int argc, char **argv)
 	if (fd < 0)
 		return EXIT_FAILURE;
 	if (t.dry_run)
-		return bridge_print_plan(fd, t.lan, false);
+		return bridge_print_plan(fd, t.lan, false, t.json);
 	if (!t.confirm)
 		return try_up(fd, &t);
 	if (confirm(fd, &t) < 0)
 		return EXIT_FAILURE;
-	printf("LAN %s is up, and stays\n", t.lan);
+	say_kept(fd, &t);
 	return EXIT_SUCCESS;
 }

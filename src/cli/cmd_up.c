@@ -21,7 +21,9 @@ static void say_up(const json_t *status, bool was_up)
 /* Return: 0 or the exit status after a message. */
 static int parse(int argc, char **argv, const char **lan, struct bridge_options *o, enum fabric *fabric)
 {
-	const struct args_option options[] = { ARGS_LAN(lan), { "dry-run", 0, .flag = &o->dry_run }, { 0 } };
+	const struct args_option options[] = {
+		ARGS_LAN(lan), { "dry-run", 0, .flag = &o->dry_run }, { "json", 'j', .flag = &o->json }, { 0 },
+	};
 	struct args args;
 	int r;
 
@@ -37,7 +39,19 @@ static int parse(int argc, char **argv, const char **lan, struct bridge_options 
 	return 0;
 }
 
-static int user_up(const char *lan)
+static int print_up(json_t *status, bool was_up, bool json)
+{
+	if (!json) {
+		say_up(status, was_up);
+		return EXIT_SUCCESS;
+	}
+	json_object_set_new(status, "state", json_string("up"));
+	json_dumpf(status, stdout, JSON_COMPACT);
+	putchar('\n');
+	return EXIT_SUCCESS;
+}
+
+static int user_up(const char *lan, bool json)
 {
 	_cleanup_json_ json_t *status = NULL;
 	_cleanup_fd_ int fd = lan_connect(lan, LAN_AS_IS);
@@ -54,10 +68,7 @@ static int user_up(const char *lan)
 			return cli_status(fd);
 		r = lan_call(fd, "Status", NULL, &status);
 	}
-	if (r < 0)
-		return EXIT_FAILURE;
-	say_up(status, was_up);
-	return EXIT_SUCCESS;
+	return r < 0 ? EXIT_FAILURE : print_up(status, was_up, json);
 }
 
 int cmd_up(int argc, char **argv)
@@ -69,7 +80,7 @@ int cmd_up(int argc, char **argv)
 
 	if (r)
 		return r;
-	return fabric == FABRIC_BRIDGE ? bridge_up(lan, &o) : user_up(lan);
+	return fabric == FABRIC_BRIDGE ? bridge_up(lan, &o) : user_up(lan, o.json);
 }
 
 static int user_reload(const char *lan)
@@ -99,5 +110,7 @@ int cmd_reload(int argc, char **argv)
 
 	if (r)
 		return r;
+	if (o.json)
+		return cli_wrong("reload", "what was changed is said as text alone");
 	return fabric == FABRIC_BRIDGE ? bridge_reload(lan, &o) : user_reload(lan);
 }

@@ -25,25 +25,28 @@ static const struct verb verbs[] = {
 		"HOSPES_ACCEL=kvm|tcg decides how it runs; else KVM, where a guest really runs with it. HOSPES_QEMU names\n"
 		"another QEMU. On a terminal, ctrl-a x ends the guest, ctrl-a c leads to QEMU's monitor and back.\n" },
 	{ "stop", cmd_stop, "end a guest that run started", "GUEST..." },
-	{ "up", cmd_up, "start the LAN", "[--dry-run] [LAN]",
+	{ "up", cmd_up, "start the LAN", "[--dry-run] [--json] [LAN]",
 		"      --dry-run  of a bridge LAN: only print what would be done, as ip and nft commands\n"
+		"  -j, --json     as JSON\n"
 		"\n"
 		"A bridge LAN is root's to bring up. It has a file /etc/hospes/LAN.lan with \"Fabric = bridge\".\n" },
 	{ "try", cmd_try, "bring a bridge LAN up, to go back by itself unless you confirm",
-		"[--time SECONDS] [--dry-run] LAN\n--confirm LAN",
+		"[--time SECONDS] [--dry-run] [--json] LAN\n--confirm [--json] LAN",
 		"      --confirm       keep what is being tried; from any shell\n"
 		"  -t, --time SECONDS  how long until it goes back by itself; 60\n"
 		"      --dry-run       only print what would be done, as ip and nft commands\n"
+		"  -j, --json          as JSON: a line when it is up, and one at the end\n"
 		"\n"
 		"Should the change cut you off, do nothing: the service puts everything back. It does so at once if the\n"
 		"gateway stops answering.\n" },
-	{ "down", cmd_down, "end the guests that run started, and the LAN", "[--keep-guests] [--dry-run] [LAN]",
+	{ "down", cmd_down, "end the guests that run started, and the LAN", "[--keep-guests] [--dry-run] [--json] [LAN]",
 		"  -k, --keep-guests  leave the guests running, without a network\n"
 		"      --dry-run      of a bridge LAN: only print what would be done\n"
+		"  -j, --json         as JSON\n"
 		"\n"
 		"A LAN that is down already is no error. A bridge LAN with guests attached stays up without --keep-guests:\n"
 		"they may be other users'.\n" },
-	{ "restart", cmd_restart, "down, then up", "[--keep-guests] [--dry-run] [LAN]",
+	{ "restart", cmd_restart, "down, then up", "[--keep-guests] [--dry-run] [--json] [LAN]",
 		"  -k, --keep-guests  leave the guests running; those whose QEMU reconnects come back\n" },
 	{ "reload", cmd_reload, "apply the LAN's configuration file, dropping no flow", "[--dry-run] [LAN]" },
 	{ "ls", cmd_ls, "show the LAN, its guests, their addresses and rates", "[--json] [--drops] [-w] [LAN]",

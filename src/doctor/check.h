@@ -32,7 +32,8 @@ static inline const char *check_sudo(const struct facts *f) { return f->root ? "
 /** check_is_user_lan() - is it a user LAN? A bridge has a name. */
 static inline bool check_is_user_lan(const struct facts *f) { return !*f->target.bridge; }
 
-/* Each in the file of its subject: check_filter.c, check_ip.c, check_bridge.c, check_tap.c, check_lan.c, check_host.c, check_probe.c. */
+/* Each in the file of its subject: check_filter.c, check_ip.c, check_bridge.c, check_tap.c, check_lan.c, check_host.c, check_probe.c,
+ * check_client.c. */
 void check_forward_drop(const struct facts *f, struct findings *out);
 void check_bridge_nf(const struct facts *f, struct findings *out);
 void check_rp_filter(const struct facts *f, struct findings *out);

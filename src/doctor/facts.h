@@ -33,9 +33,28 @@ struct target {
 
 struct neighbour_fact { char link[IFNAMSIZ]; addr_t addr; struct mac mac; };
 struct sysctl_fact { char key[96], value[64]; };
-/* A process that has a tap open, runs a DHCP client on a link, or is a QEMU. */
+/* A process that has a tap open */
 struct tap_holder { pid_t pid; char program[PROGRAM_NAME], tap[IFNAMSIZ]; };
-struct dhcp_client { pid_t pid; char link[IFNAMSIZ]; char *command; size_t argc; char **argv; };
+
+/* How a DHCP client is told to serve another link. */
+enum client_kind {
+	CLIENT_WORDS,            /* dhclient, udhcpc: ended, and started anew with the same words */
+	CLIENT_DHCPCD,           /* a dhcpcd for this link alone */
+	CLIENT_DHCPCD_ALL,       /* one for all links, by its configuration */
+	CLIENT_NETWORKD,         /* systemd-networkd, by files */
+	CLIENT_NETWORK_MANAGER,  /* by nmcli */
+};
+
+/* A DHCP client, and a link that it serves */
+struct dhcp_client {
+	enum client_kind kind;
+	pid_t pid;
+	char link[IFNAMSIZ];
+	char *command; size_t argc; char **argv;
+	char family[4];          /* dhcpcd: "-4", "-6" or "": both */
+	char identity[40];       /* networkd: the line that gives another link the identity under which the server knows this one; "" */
+	bool ifupdown;           /* ifup started it */
+};
 /* A network card in a QEMU's arguments; link: its tap */
 struct nic_fact { pid_t pid; char link[IFNAMSIZ]; bool on_lan, by_default; struct mac mac; };
 

@@ -80,6 +80,17 @@ static void gather_fixed_mac(struct facts *f)
 		f->mac_fixed = strtol(text, NULL, 10) == SET_BY_USER;
 }
 
+int facts_gather_clients(struct facts *f)
+{
+	int r = snapshot_read(&f->net);
+
+	if (r < 0)
+		return r;
+	gather_user(f);
+	gather_processes(f);
+	return f->failed ? -ENOMEM : 0;
+}
+
 int facts_gather(struct facts *f)
 {
 	int r = snapshot_read(&f->net);

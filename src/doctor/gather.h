@@ -15,6 +15,9 @@
  */
 int facts_gather(struct facts *f);
 
+/** facts_gather_clients() - as facts_gather(), but no more than the network's state, processes and DHCP clients */
+int facts_gather_clients(struct facts *f);
+
 /* The parts, each in its file gather_*.c. */
 void gather_filter(struct facts *f);
 void gather_host(struct facts *f);
@@ -27,5 +30,7 @@ bool gather_read(const char *path, char *into, size_t size);
 /** gather_lan_list() - what List and ListForwards answer, into the facts; pure */
 void gather_lan_list(struct facts *f, const json_t *list);
 void gather_lan_forwards(struct facts *f, const json_t *reply);
+/** gather_client() - the DHCP clients that this process is, if it is one; @program: as the kernel calls it */
+void gather_client(struct facts *f, pid_t pid, const char *program, char *const *words, size_t count);
 /** gather_nics() - the network cards in the words of a QEMU, whose taps are among the holders already; pure */
 void gather_nics(struct facts *f, pid_t pid, char *const *words, size_t count);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Processes: who has a tap open, which DHCP clients run on which link, which network cards QEMUs have. */
+/* Processes: who has a tap open, which network cards QEMUs have; DHCP clients are gather_client.c's. */
 #include "doctor/gather.h"
 
 #include <ctype.h>
@@ -214,63 +214,6 @@ void gather_nics(struct facts *f, pid_t pid, char *const *words, size_t count)
 	}
 }
 
-/* --- DHCP clients --- */
-
-static bool is_client(const char *program)
-{
-	static const char *const programs[] = { "dhclient", "dhcpcd", "udhcpc", "dhcpcd5" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
-		if (!strcmp(program, programs[i]))
-			return true;
-	return false;
-}
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
-/* "busybox udhcpc" is one, too. */
-static const char *client_name(char *const *words, size_t count)
-{
-	for (size_t i = 0; i < count && i < 2; i++)
-		if (is_client(base_name(words[i])))
-			return base_name(words[i]);
-	return NULL;
-}
-
-static void keep_client(struct facts *f, pid_t pid, const char *name, const struct link *link, char *const *words, size_t count)
-{
-	struct dhcp_client *c = facts_add(f, clients, client_count);
-
-	if (!c)
-		return;
-	c->pid = pid;
-	snprintf(c->link, sizeof(c->link), "%s", link->name);
-	c->command = strdup(name);
-	c->argv = calloc(count, sizeof(*c->argv));
-	for (; c->argv && c->argc < count; c->argc++)
-		c->argv[c->argc] = strdup(words[c->argc]);
-	for (size_t i = 0; i < c->argc; i++)
-		f->failed |= !c->argv[i];
-	f->failed |= !c->command || !c->argv;
-}
-
-static void gather_client(struct facts *f, pid_t pid, char *const *words, size_t count)
-{
-	const char *name = client_name(words, count);
-
-	for (size_t i = 1; name && i < count; i++) {
-		const struct link *link = facts_link(f, words[i]);
-
-		if (link)
-			keep_client(f, pid, name, link, words, count);
-	}
-}
-
 /* --- all of them --- */
 
 /* Return: how many words; they point into @text. */
@@ -305,7 +248,7 @@ static void gather_process(struct facts *f, pid_t pid, char *text, char **words)
 	count = read_words(pid, text, words);
 	if (!strncmp(program, "qemu", 4))
 		gather_nics(f, pid, words, count);
-	gather_client(f, pid, words, count);
+	gather_client(f, pid, program, words, count);
 }
 
 void gather_processes(struct facts *f)

@@ -81,7 +81,7 @@ static json_t *text_or_null(const char *text)
 	return text ? json_string(text) : json_null();
 }
 
-static json_t *finding_json(const struct finding *one)
+json_t *report_finding_json(const struct finding *one)
 {
 	return json_pack("{ss ss so ss ss ss so so}", "check", one->check, "severity", severity_name(one->severity),
 			 "guest", text_or_null(one->guest), "symptom", one->symptom, "cause", one->cause, "where", one->where,
@@ -93,7 +93,7 @@ json_t *report_json(const struct facts *f, const struct findings *found)
 	json_t *findings = json_array(), *gaps = json_array();
 
 	for (size_t i = 0; i < found->count; i++)
-		json_array_append_new(findings, finding_json(&found->list[i]));
+		json_array_append_new(findings, report_finding_json(&found->list[i]));
 	for (size_t i = 0; i < f->gap_count; i++)
 		json_array_append_new(gaps, json_pack("{ss ss}", "what", f->gaps[i].what, "why", f->gaps[i].why));
 	return json_pack("{so so so so so}", "lan", text_or_null(*f->target.lan ? f->target.lan : NULL),

@@ -9,3 +9,5 @@
 void report_text(const struct facts *f, const struct findings *found, FILE *to);
 /** report_json() - the same as an object. Return: a new reference, or NULL when out of memory. */
 json_t *report_json(const struct facts *f, const struct findings *found);
+/** report_finding_json() - one of them, as in there. Return: a new reference, or NULL when out of memory. */
+json_t *report_finding_json(const struct finding *one);

@@ -129,12 +129,12 @@ class BridgeWorld:
         self.lanhost.ip(f"route add default via {self.ROUTER4}")
         self.lanhost.ip(f"route add default via {self.ROUTER6}")
 
-    def serve(self, lease="120s"):
-        """Start the router's dnsmasq: DHCP from .100 on, names, and advertisements of the IPv6 prefix."""
+    def serve(self, lease="120s", more=()):
+        """Start the router's dnsmasq: DHCP from .100 on, names, and advertisements of the IPv6 prefix. more: options of its own."""
         self.leases = self.host.path / "leases"
         words = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--interface=lan0", "--bind-interfaces",
                  f"--dhcp-range=192.168.1.100,192.168.1.150,{lease}", "--dhcp-range=2001:db8:1::,ra-only,64,600", "--enable-ra", "--ra-param=lan0,mtu:off,4",
-                 "--dhcp-authoritative", "--no-ping", "--domain=lan", f"--dhcp-leasefile={self.leases}", "--pid-file=", "--user=root", "--log-dhcp", "--log-facility=-"]
+                 "--dhcp-authoritative", "--no-ping", "--domain=lan", f"--dhcp-leasefile={self.leases}", "--pid-file=", "--user=root", "--log-dhcp", "--log-facility=-", *more]
         self.dnsmasq_log = open(self.host.path / "dnsmasq.log", "ab")
         self.dnsmasq = subprocess.Popen(self.router.command(words), stdin=subprocess.DEVNULL, stdout=self.dnsmasq_log, stderr=self.dnsmasq_log)
 

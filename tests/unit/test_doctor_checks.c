@@ -134,7 +134,8 @@ static void dhcp_clients(void **state)
 			c->argv[i] = strdup(words[i]);
 		if (!has_address)
 			f.net->address_count = 0;
-		finds(f, "port-dhcp", SEVERITY_ERROR, has_address ? "kill 77" : "kill 77 && dhclient -pf '/run/x y' br0");
+		finds(f, "port-dhcp", SEVERITY_ERROR, has_address ? "kill 77 && ip -4 address flush dev eth0" :
+		      "kill 77 && ip -4 address flush dev eth0 && dhclient -pf '/run/x y' br0");
 		f = host(HOST("", "", "", ""));
 	}
 	facts_fini(&f);
