@@ -13,7 +13,6 @@ static struct {
 	struct guarded { uintptr_t start; size_t size; bool broken; } volatile mappings[GUARDED_MAX];
 	volatile size_t end;           /* all behind it are free */
 	volatile size_t broken;        /* how many are */
-	bool installed;
 	struct sigaction before;
 } table;
 
@@ -52,15 +51,16 @@ static void guard_handle(int signal, siginfo_t *info, _unused_ void *context)
 
 static int guard_install(void)
 {
-	struct sigaction action = { .sa_sigaction = guard_handle, .sa_flags = SA_SIGINFO | SA_RESTART };
+	struct sigaction action = { .sa_sigaction = guard_handle, .sa_flags = SA_SIGINFO | SA_RESTART }, now;
 
-	if (table.installed)
+	if (sigaction(SIGBUS, NULL, &now) < 0)
+		return -errno;
+	/* Others may have put theirs over it since the last mapping. */
+	if (now.sa_flags & SA_SIGINFO && now.sa_sigaction == guard_handle)
 		return 0;
 	sigemptyset(&action.sa_mask);
-	if (sigaction(SIGBUS, &action, &table.before) < 0)
-		return -errno;
-	table.installed = true;
-	return 0;
+	table.before = now;
+	return sigaction(SIGBUS, &action, NULL) < 0 ? -errno : 0;
 }
 
 int guard_add(void *mapping, size_t size)
