@@ -53,11 +53,9 @@ static const char *text_not_allowed(const json_t *p, char *into, size_t size)
 
 static const char *text_failed(const json_t *p, char *into, size_t size)
 {
-	const char *what = lan_text(p, "what"), *message = lan_text(p, "message");
-	int number = (int)lan_number(p, "errno");
+	const char *what = lan_text(p, "what"), *message = lan_text(p, "message"), *reason = lan_reason(p);
 
-	snprintf(into, size, "%s%s%s%s%s%s", what, *what && *message ? ": " : "", message, number ? ": " : "",
-		 number ? strerror(number) : "",
+	snprintf(into, size, "%s%s%s%s%s%s", what, *what && *message ? ": " : "", message, *reason ? ": " : "", reason,
 		 json_is_true(json_object_get(p, "rolled_back")) ? "; everything was put back as it was" : "");
 	return into;
 }

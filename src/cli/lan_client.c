@@ -104,15 +104,18 @@ int64_t lan_number(const json_t *object, const char *key)
 	return json_integer_value(json_object_get(object, key));
 }
 
-static const char *text_failed(const json_t *p, char *into, size_t size)
+const char *lan_reason(const json_t *p)
 {
 	int number = (int)lan_number(p, "errno");
-	const char *message = lan_text(p, "message");
 
-	if (number)
-		snprintf(into, size, "%s%s%s: %s", lan_text(p, "what"), *message ? ": " : "", message, strerror(number));
-	else
-		snprintf(into, size, "%s: %s", lan_text(p, "what"), message);
+	return number && !strstr(lan_text(p, "message"), strerror(number)) ? strerror(number) : "";
+}
+
+static const char *text_failed(const json_t *p, char *into, size_t size)
+{
+	const char *message = lan_text(p, "message"), *reason = lan_reason(p);
+
+	snprintf(into, size, "%s%s%s%s%s", lan_text(p, "what"), *message ? ": " : "", message, *reason ? ": " : "", reason);
 	return into;
 }
 

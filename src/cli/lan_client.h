@@ -55,6 +55,8 @@ const char *lan_error_text(const char *name, const json_t *parameters, char *int
 const char *lan_text(const json_t *object, const char *key);
 /** lan_number() - the integer @key of @object. Return: 0 where it is missing, null or no integer. */
 int64_t lan_number(const json_t *object, const char *key);
+/** lan_reason() - the "errno" of an error's parameters in words. Return: "" where there is none, or the message has said it. */
+const char *lan_reason(const json_t *parameters);
 
 /** lan_name_check() - say so if @lan is no valid name of a LAN. Return: 0 or -EINVAL. */
 int lan_name_check(const char *lan);

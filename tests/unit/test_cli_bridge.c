@@ -112,6 +112,8 @@ static void test_errors_say_the_remedy(void **state)
 		     "put back");
 	assert_error("Failed", json_pack("{ss si ss sb}", "what", "step 3", "errno", EBUSY, "message", "", "rolled_back", 0),
 		     "step 3: Device or resource busy");
+	assert_error("Failed", json_pack("{ss si ss sb}", "what", "br0", "errno", EBUSY, "message", "tap0: Device or resource busy", "rolled_back", 1),
+		     "br0: tap0: Device or resource busy; everything");
 	assert_error("org.varlink.service.MethodNotFound", json_object(), "another version");
 	assert_error("Strange", json_object(), "Strange");
 	/* Whatever lies in an answer, nothing is read from where it is not. */
