@@ -100,14 +100,25 @@ static void frame_told(void *owner, unsigned int in, unsigned int out, const str
 
 /* --- folders and the socket --- */
 
+static int make_folder(const char *path)
+{
+	int r = paths_make(path);
+
+	if (r == -EPERM)
+		log_error("the folder %s has to be root's, and nobody else may write to it: chown root %s; chmod go-w %s", path, path, path);
+	else if (r < 0)
+		log_error("cannot make the folder %s: %s", path, strerror(-r));
+	return r;
+}
+
 /* Others have to pass through to the sockets; what lies in it is each its own user's. */
 static int make_runtime(struct service *s)
 {
-	int r = paths_make(s->p.runtime);
+	int r = make_folder(s->p.runtime);
 
-	if (r < 0 || chmod(s->p.runtime, 0755) < 0) {
-		r = r < 0 ? r : -errno;
-		log_error("cannot make the folder %s: %s", s->p.runtime, strerror(-r));
+	if (!r && chmod(s->p.runtime, 0755) < 0) {
+		r = -errno;
+		log_error("cannot open the folder %s to others: %s", s->p.runtime, strerror(-r));
 	}
 	return r;
 }
@@ -163,11 +174,8 @@ static int make_all(struct service *s)
 
 	if (!r)
 		r = make_lock(s);
-	if (!r) {
-		r = paths_make(s->p.state);
-		if (r < 0)
-			log_error("cannot make the folder %s: %s", s->p.state, strerror(-r));
-	}
+	if (!r)
+		r = make_folder(s->p.state);
 	if (r < 0)
 		return r;
 	r = packet_pool_init(&s->sockets);
