@@ -12,12 +12,27 @@
 #define ANSWER_SIZE 32768
 #define ANSWER_SECONDS 10
 
+/* Answers wait in the socket until the whole batch was taken. The kernel counts so much for one, its own bookkeeping with it. */
+#define ANSWERS_ROOM   (1 << 20)
+#define ANSWER_COST    1280
+
 struct nl {
 	struct mnl_socket *socket;
 	uint32_t sequence;       /* of the batch's first message */
-	char *batch; size_t room, used, count;
+	char *batch; size_t room, used, count, most;
 	char answer[ANSWER_SIZE];
 };
+
+/* Beyond what users may have takes CAP_NET_ADMIN; without it the batches are smaller. Return: bytes. */
+static size_t answers_room(int fd)
+{
+	int bytes = ANSWERS_ROOM;
+	socklen_t size = sizeof(bytes);
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
+	return getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, &size) < 0 ? 0 : (size_t)bytes;
+}
 
 int nl_new(struct nl **out, int bus)
 {
@@ -34,6 +49,7 @@ int nl_new(struct nl **out, int bus)
 	if (setsockopt(mnl_socket_get_fd(n->socket), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on)) < 0 ||
 	    setsockopt(mnl_socket_get_fd(n->socket), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
 		return -errno;
+	n->most = answers_room(mnl_socket_get_fd(n->socket)) / ANSWER_COST;
 	n->sequence = (uint32_t)time(NULL);
 	*out = steal(&n);
 	return 0;
@@ -97,6 +113,11 @@ void nl_end(struct nl *n, const struct nlmsghdr *h)
 size_t nl_count(const struct nl *n)
 {
 	return n->count;
+}
+
+bool nl_is_full(const struct nl *n)
+{
+	return n->count && n->count + 2 > n->most;
 }
 
 /* Take the answers that came in one piece. Return: how many belong to the batch. */

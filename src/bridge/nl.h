@@ -2,6 +2,7 @@
 /* A netlink socket of the caller's network namespace: dumps, and batches of requests each of which is answered. */
 #pragma once
 #include <libmnl/libmnl.h>
+#include <stdbool.h>
 #include "base/attr.h"
 
 struct nl;
@@ -28,6 +29,8 @@ struct nlmsghdr *nl_begin(struct nl *n, uint16_t type, uint16_t flags);
 void nl_end(struct nl *n, const struct nlmsghdr *h);
 /** nl_count() - messages in the batch */
 size_t nl_count(const struct nl *n);
+/** nl_is_full() - are there so many that the answers to two more might find no room in the socket, where all of them wait? */
+bool nl_is_full(const struct nl *n);
 /**
  * nl_send() - the batch in one sendmsg; then it is empty
  * @errors: one for each message: 0 or the kernel's negative errno

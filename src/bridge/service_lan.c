@@ -101,7 +101,7 @@ static void take_steps(struct journal *j, bool undo, struct outcome *o)
 	if (!o->steps.count)
 		return;
 	r = journal_mark(j, MARK_WORKING);
-	if (!r)
+	if (!r || !undo) /* the way back does not depend on what can be written */
 		r = bridge_apply(&apply, &o->steps, &result);
 	o->done = result.taken;
 	o->rolled_back = result.rolled_back;
@@ -144,7 +144,9 @@ static void undo(struct service_lan *l, struct journal *j, struct outcome *o)
 	stop_serving(l);
 	if (plan_down(j, &back.steps) == 0)
 		take_steps(j, false, &back);
-	o->rolled_back = !back.error && is_undone(j) && journal_clear(j) == 0;
+	o->rolled_back = !back.error && is_undone(j);
+	if (o->rolled_back && journal_clear(j) < 0)
+		log_warning("cannot write %s", l->journal);
 	l->state = o->rolled_back ? LAN_DOWN : LAN_BROKEN;
 	outcome_fini(&back);
 }
@@ -267,9 +269,7 @@ void service_lan_down(struct service_lan *l, struct outcome *o)
 		}
 		return;
 	}
-	r = journal_clear(j);
-	if (!r && unlink(l->journal) < 0)
-		r = -errno;
+	r = unlink(l->journal) < 0 ? journal_clear(j) : 0;
 	if (r < 0)
 		fail_journal(l, o, r);
 	l->state = LAN_DOWN;

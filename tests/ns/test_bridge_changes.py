@@ -134,3 +134,28 @@ def test_status_of_a_broken_lan(lan_world, plug, bridged):
     found = next(each for each in bridged.call("Status")["lans"] if each["name"] == "lab")
     assert (found["state"], found["bridge"]) == ("broken", "br7")
     bridged.hospes("down", "lab")
+
+
+@pytest.mark.parametrize("way", ["down", "trial"])
+def test_full_disk(lan_world, plug, bridged, way):
+    """What cannot be written down is not begun; what was begun goes back all the same, by itself too."""
+    bridged.configure(config(plug("static")))
+    before = state_of(lan_world.host)
+    fill = "cat /dev/zero >/var/lib/hospes/fill"
+    bridged.run("mount", "-t", "tmpfs", "-o", "size=128k,mode=700", "none", "/var/lib/hospes")
+    bridged.kill()
+    bridged.start()
+    try:
+        bridged.run("sh", "-c", fill, status=1)
+        bridged.hospes("up", "br0", status=1)
+        assert bridged.stderr.count("No space left") == 1
+        assert_restored(lan_world.host, before)
+        bridged.run("rm", "/var/lib/hospes/fill")
+        bridged.call("Up", lan="br0", **({"confirm": 4} if way == "trial" else {}))
+        bridged.run("sh", "-c", fill, status=1)
+        if way == "down":
+            bridged.hospes("down", "br0")
+        wait_for(lambda: bridged.lan_state() in (None, "down"), 8, "the way back")
+        assert_restored(lan_world.host, before)
+    finally:
+        bridged.run("umount", "--lazy", "/var/lib/hospes")

@@ -6,6 +6,7 @@
 #include "netns.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/fd.h"
@@ -350,6 +351,92 @@ static void undoes_on_failure(void **state)
 	leave(&w);
 }
 
+static int take(struct world *w, struct journal *j, bool down, struct apply_result *result)
+{
+	_cleanup_(snapshot_freep) struct snapshot *now = NULL;
+	struct apply a = { .journal = j, .undo = !down };
+	struct steps steps = { 0 };
+	char error[512] = "";
+	int r;
+
+	assert_int_equal(snapshot_read(&now), 0);
+	if (down)
+		assert_int_equal(bridge_plan_down(&steps, journal_steps(j), now), 0);
+	else
+		assert_int_equal(bridge_plan_up(&steps, w->config, now, error, sizeof(error)), 0);
+	r = bridge_apply(&a, &steps, result);
+	steps_fini(&steps);
+	return r;
+}
+
+/* So many in one message that the kernel's answers are more than a socket holds by default: all of them are heard. */
+static void many_addresses(void **state)
+{
+	_cleanup_(freep) char *before = NULL, *after = NULL;
+	_cleanup_(journal_freep) struct journal *j = NULL;
+	struct apply_result result;
+	struct world w;
+
+	(void)state;
+	enter(&w, BRIDGED);
+	furnish_some();
+	shell("for i in $(seq 300); do echo \"addr add 2001:db8:f::$i/128 dev uplink nodad\"; echo \"route add 10.77.$((i / 100)).$((i %% 100))/32 "
+	      "via 198.51.100.1\"; done | ip -batch -");
+	before = dump();
+	assert_int_equal(journal_open(&j, w.journal, "br0"), 0);
+	assert_int_equal(take(&w, j, false, &result), 0);
+	shell("test $(ip -6 addr show dev br0 | grep -c 2001:db8:f:) = 300 && test $(ip route | grep -c 'dev br0') -gt 300");
+	assert_int_equal(take(&w, j, true, &result), 0);
+	settle_down();
+	after = dump();
+	assert_same(before, after, "many addresses");
+	leave(&w);
+}
+
+/* The disk is full: nothing is begun that could not be written down, but what was begun goes back all the same. */
+static void full_disk(void **state)
+{
+	static const size_t rooms[] = { 0, 1500, 1000000 };
+	_cleanup_(freep) char *before = NULL;
+	struct rlimit unlimited;
+	struct world w;
+
+	(void)state;
+	enter(&w, BRIDGED);
+	furnish_some();
+	before = dump();
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rooms); i++) {
+		_cleanup_(journal_freep) struct journal *j = NULL;
+		_cleanup_(freep) char *after = NULL;
+		struct apply_result result;
+		struct rlimit limit = unlimited;
+		struct stat st;
+
+		assert_int_equal(journal_open(&j, w.journal, "br0"), 0);
+		assert_int_equal(stat(w.journal, &st), 0);
+		limit.rlim_cur = (rlim_t)st.st_size + rooms[i];
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+		if (take(&w, j, false, &result)) {
+			assert_true(result.rolled_back);
+			assert_int_not_equal(i, ARRAY_SIZE(rooms) - 1);
+		} else {
+			assert_int_equal(i, ARRAY_SIZE(rooms) - 1);
+			assert_int_equal(stat(w.journal, &st), 0);
+			limit.rlim_cur = (rlim_t)st.st_size;
+			assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+			assert_int_equal(take(&w, j, true, &result), 0);
+		}
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+		settle_down();
+		after = dump();
+		assert_same(before, after, "a full disk");
+		assert_int_equal(journal_clear(j), 0);
+	}
+	leave(&w);
+}
+
 static void no_such_owner(void **state)
 {
 	_cleanup_(snapshot_freep) struct snapshot *now = NULL;
@@ -457,7 +544,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(moves_and_comes_back), cmocka_unit_test(other_kinds_come_back), cmocka_unit_test(same_on_the_bridge),
-		cmocka_unit_test(undoes_on_failure), cmocka_unit_test(no_such_owner), cmocka_unit_test(journals),
+		cmocka_unit_test(undoes_on_failure), cmocka_unit_test(many_addresses), cmocka_unit_test(full_disk),
+		cmocka_unit_test(no_such_owner), cmocka_unit_test(journals),
 		cmocka_unit_test(snapshots),
 		cmocka_unit_test(leases), cmocka_unit_test(killed_while_moving), cmocka_unit_test(killed_with_nat),
 	};
