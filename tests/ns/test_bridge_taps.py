@@ -3,6 +3,7 @@
 
 import json
 import os
+import socket
 import subprocess
 
 import pytest
@@ -239,3 +240,27 @@ def test_helper_refuses(lan_world, helper, user, words, told):
     _, error = process.communicate(timeout=20)
     assert process.returncode and told in error, (process.returncode, error)
     assert_restored(lan_world.host, up, 2)
+
+
+LIAR = "unsigned getuid(void) { return 0; } unsigned geteuid(void) { return 0; } unsigned getgid(void) { return 0; } unsigned getegid(void) { return 0; }\n"
+
+
+def test_preloaded_library(lan_world, plug, bridged, tmp_path):
+    """hospes-tap gains nothing when it is started, so a library can be put into it; what it says of its user there counts nothing."""
+    bridged.configure(config(plug("static")))
+    bridged.hospes("up", "br0")
+    for program in ("hospes", "hospes-tap", "hospes-bridged", "hospesd"):
+        path = bridged.programs / program
+        assert not path.stat().st_mode & 0o6000 and "security.capability" not in os.listxattr(path), program
+    (tmp_path / "liar.c").write_text(LIAR)
+    library = lan_world.host.path / "liar.so"
+    run(["cc", "-shared", "-fPIC", "-o", str(library), str(tmp_path / "liar.c")])
+    library.chmod(0o755)
+    environment = {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    assert bridged.run("/usr/bin/id", "-u", user=OUTSIDER, environment=environment) == "0", "the library does lie"
+    up = state_of(lan_world.host)
+    qemu, end = socket.socketpair()
+    with qemu, end:
+        bridged.run(bridged.programs / "hospes-tap", "--br=br0", "--fd=0", user=OUTSIDER, environment=environment, stdin=end, status=1)
+    assert "Allow" in bridged.stderr, bridged.stderr
+    assert_restored(lan_world.host, up, 0)
