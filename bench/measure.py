@@ -115,5 +115,5 @@ class Meter:
         d = {key: self.after[key] - self.before[key] for key in self.after}
         return {
             "elapsed": d["time"] / 1e9, "cpu": d["cpu"] / 1e9, "cpu_user": d["user"] / 1e9, "cpu_system": d["system"] / 1e9,
-            "machine_cpu": d["machine"] / 1e9, "wakeups": d["wakeups"],
+            "machine_cpu": d["machine"] / 1e9, "wakeups": d["wakeups"], "load": os.getloadavg()[0],
         }

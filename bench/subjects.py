@@ -3,16 +3,17 @@
 
 from bench.clients.namespace import Namespace
 from bench.clients.qemu import Qemu
+from bench.clients.testpmd import TestpmdPacked, TestpmdPair
 from bench.clients.uml import SmallUml, Uml
-from bench.peers import hospes, kernel, loopback, namespaces, passt, qemu_user, vde
+from bench.peers import dpdk, hospes, kernel, loopback, namespaces, passt, qemu_user, vde
 from bench.scene import BACK_CORE, GUEST_CORE, Missing, Scene
 
 SUBJECTS = {peer.name: peer for peer in (
     hospes.HospesTap, hospes.HospesStream, hospes.HospesDgram, hospes.HospesVhost, namespaces.Pasta, namespaces.Slirp4netns,
-    kernel.BridgeTap, kernel.BridgeVeth, vde.VdeSwitch, passt.Passt, passt.PasstVhost, qemu_user.QemuUser, loopback.Loopback,
+    kernel.BridgeTap, kernel.BridgeVeth, vde.VdeSwitch, passt.Passt, passt.PasstVhost, qemu_user.QemuUser, dpdk.OvsDpdk, dpdk.Testpmd, loopback.Loopback,
 )}
 
-CLIENTS = {"namespace": Namespace, "uml": Uml, "uml small": SmallUml, "qemu": Qemu}
+CLIENTS = {"namespace": Namespace, "uml": Uml, "uml small": SmallUml, "qemu": Qemu, "testpmd": TestpmdPair, "testpmd packed": TestpmdPacked}
 OURS = tuple(name for name in SUBJECTS if name.startswith("hospes "))
 
 

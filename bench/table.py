@@ -10,7 +10,7 @@ MODE_FACTOR = 1.6  # how far the cores' round trips of two samples may differ fo
 
 
 def sample_text(moved, figures, unit):
-    cost, cost_unit = cost_of({**moved, **figures})
+    cost, cost_unit = cost_of({**moved, **figures, "unit": unit})
     text = f"{moved['rate']:.3g} {unit}"
     return text + (f", {cost:.3g} {cost_unit}" if cost is not None else "")
 
@@ -23,6 +23,8 @@ def cost_of(sample):
         return sample["cpu"] * 1e9 / sample["bytes"], "CPU-s/GB"
     if sample.get("count"):
         return sample["cpu"] * 1e6 / sample["count"], "CPU-µs each"
+    if sample.get("unit") == "wake-ups/s":
+        return sample["cpu"] * 1e3 / sample["elapsed"], "CPU-ms a second"
     return None, ""
 
 

@@ -225,12 +225,34 @@ class Memory(Idle):
 
 
 class Forward(Work):
+    """Frames between testpmd's two ports, both ways, as fast as they go round."""
+
+    unit = "Mpps"
+
     def __init__(self, size):
         self.size = size
 
+    def prepare(self, scene, clients):
+        clients[0].begin(self.size)
+
+    def measure(self, scene, clients, seconds):
+        before, start = clients[0].packets()
+        time.sleep(seconds)
+        after, end = clients[0].packets()
+        if after == before:
+            raise RuntimeError("no frame came back")
+        packets = after - before
+        return {"packets": packets, "frame_bytes": packets * self.size, "seconds": end - start, "rate": packets / (end - start) / 1e6}
+
 
 class IdleForward(Idle):
-    pass
+    """The front end is stopped: no frame moves."""
+
+    QUIET = 1
+
+    def prepare(self, scene, clients):
+        clients[0].end()
+        super().prepare(scene, clients)
 
 
 class Frames(Work):
