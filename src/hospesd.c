@@ -249,9 +249,10 @@ static int carry(struct setup *s, const struct options *o, int parent)
 	if (r < 0)
 		return r;
 	params.loop = d.loop;
-	r = engine_new(&d.engine, &params, steal(&s->config));
+	/* Signals first: who finds the control socket may end us at once, and a LAN that is half up goes down as one that is up. */
+	r = loop_on_signal(d.loop, signalled, &d);
 	if (!r)
-		r = loop_on_signal(d.loop, signalled, &d);
+		r = engine_new(&d.engine, &params, steal(&s->config));
 	if (!r)
 		r = settle(d.engine, o->foreground);
 	if (!r) {
