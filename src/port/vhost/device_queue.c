@@ -49,7 +49,7 @@ static bool size_is_valid(const struct vhost_device *d, uint32_t size)
 static void queue_set_log(struct vhost_device *d, struct vhost_queue *q)
 {
 	q->ring.log = d->features & BIT(VHOST_F_LOG_ALL) && d->log.bits ? &d->log : NULL;
-	q->ring.log_used = q->log_used ? q->log_address : 0;
+	q->ring.log_used = q->ring.log && q->log_used ? q->log_address : 0;
 }
 
 static void queue_start(struct vhost_device *d, struct vhost_queue *q, const struct areas *a)
@@ -90,6 +90,7 @@ static void queue_stop(struct vhost_device *d, struct vhost_queue *q)
 		vhost_queue_call(q);
 	q->base = virtqueue_base(&q->ring);
 	q->ring.started = false;
+	q->ring.inflight.region = NULL;
 	d->sink->queue_changed(d->sink->owner, q);
 }
 
@@ -272,11 +273,13 @@ int vhost_set_vring_base(struct vhost_device *d, struct vhost_message *m, _unuse
 int vhost_get_vring_base(struct vhost_device *d, struct vhost_message *m, struct vhost_answer *a)
 {
 	struct vhost_queue *q = queue_of(d, m->payload.state.index);
+	struct inflight_queue inflight;
 
 	if (!q)
 		return -EINVAL;
+	inflight = q->ring.inflight;
 	queue_detach(d, q);
-	inflight_stop(&q->ring.inflight);
+	inflight_stop(&inflight);
 	m->payload.state.value = q->base;
 	*a = (struct vhost_answer){ .given = true, .size = sizeof(m->payload.state), .fd = -1 };
 	return 0;
