@@ -21,7 +21,7 @@ struct vhost_device {
 	int backend;                    /* a channel to the front end: SET_BACKEND_REQ_FD; kept, and nothing to say yet */
 	struct virtio_net_config config;
 	struct vhost_memory memory;
-	struct vhost_log log;
+	struct vhost_log log, no_log;   /* the rings' one is never missing, only empty */
 	struct vhost_mapping inflight;
 	uint64_t inflight_size;         /* bytes from inflight.data on */
 	uint16_t inflight_queues, inflight_queue_size;

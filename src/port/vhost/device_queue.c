@@ -48,8 +48,8 @@ static bool size_is_valid(const struct vhost_device *d, uint32_t size)
 
 static void queue_set_log(struct vhost_device *d, struct vhost_queue *q)
 {
-	q->ring.log = d->features & BIT(VHOST_F_LOG_ALL) && d->log.bits ? &d->log : NULL;
-	q->ring.log_used = q->ring.log && q->log_used ? q->log_address : 0;
+	q->ring.log = d->features & BIT(VHOST_F_LOG_ALL) ? &d->log : &d->no_log;
+	q->ring.log_used = q->ring.log->bits && q->log_used ? q->log_address : 0;
 }
 
 static void queue_start(struct vhost_device *d, struct vhost_queue *q, const struct areas *a)
