@@ -35,7 +35,30 @@ class Target:
     by: str = "rate"
 
 
-HOSPES_QEMU = ("hospes stream", "hospes dgram", "hospes vhost")
+HOSPES_QEMU = ("hospes vhost", "hospes stream", "hospes dgram")
+
+
+@dataclasses.dataclass
+class Flat:
+    """The cost of the row with many is at most so many times that of the row with few, on one subject."""
+
+    text: str
+    few: str
+    many: str
+    subject: str
+    factor: float = 1.1
+
+
+@dataclasses.dataclass
+class AtMost:
+    """The figure itself, not beside a peer's. With `less`: the difference to that row, for each guest that it has less."""
+
+    text: str
+    row: str
+    subjects: tuple
+    limit: float
+    unit: str
+    less: str = ""  # the other row, of which the figure is subtracted
 
 
 def flows_text(flows):
@@ -80,12 +103,12 @@ def between_rows():
             yield Row(f"TCP guest to guest, namespaces, MTU {mtu}, {flows_text(flows)}", "namespace",
                       ("hospes tap", "kernel bridge (veth)", "vde_switch"), stream, mtu, ceiling="loopback", **pair)
             yield Row(f"TCP guest to guest, UML, MTU {mtu}, {flows_text(flows)}", "uml",
-                      ("hospes vhost", "kernel bridge (tap)", "OVS-DPDK"), stream, mtu, ceiling="loopback", **pair)
+                      ("hospes vhost", "kernel bridge (tap)"), stream, mtu, ceiling="loopback", **pair)
     for words, measured in (("request-response TCP", work.RoundTrips(between_guests=True)), ("UDP, 64 B", work.Datagrams("to", 64, between_guests=True)),
                             ("UDP, 1472 B", work.Datagrams("to", 1472, between_guests=True))):
         yield Row(f"{words} guest to guest, namespaces", "namespace", ("hospes tap", "kernel bridge (veth)", "vde_switch"), measured, **pair)
-        yield Row(f"{words} guest to guest, UML", "uml", ("hospes vhost", "kernel bridge (tap)", "OVS-DPDK"), measured, **pair)
-    yield Row("TCP guest to guest, QEMU, MTU 1500, 1 flow", "qemu", (*HOSPES_QEMU, "kernel bridge (tap)", "vde_switch"),
+        yield Row(f"{words} guest to guest, UML", "uml", ("hospes vhost", "kernel bridge (tap)"), measured, **pair)
+    yield Row("TCP guest to guest, QEMU, MTU 1500, 1 flow", "qemu", (*HOSPES_QEMU, "kernel bridge (tap)", "vde_switch", "OVS-DPDK"),
               work.Stream("to", between_guests=True), ceiling="loopback", **pair)
 
 
@@ -124,7 +147,7 @@ def crowd_rows():
 def scale_rows():
     for ports in (2, 16, 64, 256):
         yield Row(f"cost a frame, {ports} ports", "ports", ("hospes stream",), work.Frames(ports), guests=0)
-    for flows in (1, 1000, 10000, 60000):
+    for flows in (1, 1000, 10000, 18000, 60000):
         yield Row(f"cost a datagram, {flows} flow{'s' if flows > 1 else ''}", "ports", ("hospes stream",), work.FlowFrames(flows), guests=0)
 
 
@@ -149,4 +172,18 @@ TARGETS = (
     Target("UDP guest to host, runs of equal datagrams", "UDP guest to host, UML, 1472 B", ("hospes vhost",), ("passt vhost",), 5.0),
     Target("request-response p50", "request-response TCP, namespace", ("hospes tap",), ("pasta",), 1 / 0.8),
     Target("connections a second", "connections a second, namespace", ("hospes tap",), ("pasta",), 1.3),
+)
+
+FLAT = (
+    Flat("cost a frame, 2 to 256 ports", "cost a frame, 2 ports", "cost a frame, 256 ports", "hospes stream"),
+    Flat("cost a datagram, 1 to 60,000 flows", "cost a datagram, 1 flow", "cost a datagram, 60000 flows", "hospes stream"),
+    Flat("cost a datagram, 1 to 18,000 flows", "cost a datagram, 1 flow", "cost a datagram, 18000 flows", "hospes stream"),
+)
+
+AT_MOST = (
+    AtMost("idle guest, tap", "idle, namespace, 1 guest", ("hospes tap",), 0, "wake-ups/s"),
+    AtMost("idle guest, vhost", "idle, uml, 1 guest", ("hospes vhost",), 0, "wake-ups/s"),
+    AtMost("32 idle guests, vhost", "idle, uml, 32 guests", ("hospes vhost",), 0, "wake-ups/s"),
+    AtMost("memory of a further guest, tap", "memory, namespace, 32 guests", ("hospes tap",), 2, "MB", "memory, namespace, 8 guests"),
+    AtMost("memory of a further guest, vhost", "memory, uml, 32 guests", ("hospes vhost",), 2, "MB", "memory, uml, 8 guests"),
 )

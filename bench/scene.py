@@ -89,12 +89,36 @@ class Netns:
         subprocess.run(["ip", "netns", "delete", self.name], timeout=30, check=False, stderr=subprocess.DEVNULL)
 
 
+def remove_stale():
+    """Namespaces and folders of a bench that was killed."""
+    for path in [*pathlib.Path("/run/netns").glob("bench-*"), *pathlib.Path(tempfile.gettempdir()).glob("hospes-bench-*")]:
+        pid = path.name.removeprefix("hospes-").split("-")[1]
+        if not pid.isdigit() or os.path.exists(f"/proc/{pid}"):
+            continue
+        if path.parent.name == "netns":
+            subprocess.run(["ip", "netns", "delete", path.name], timeout=30, check=False, stderr=subprocess.DEVNULL)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def end_group(process, seconds=2):
+    """Wait for a process that was asked to end, and end what it has started, which is in the group of its own that it got from us."""
+    if process.returncode is not None:
+        return
+    end = time.monotonic() + seconds
+    # It stays a zombie until the group is killed, so that its number is nobody else's.
+    while not os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) and time.monotonic() < end:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(5)
+
+
 class Scene:
     """One subject with its guests. `host` is the namespace of the host: servers run there, and the backend does."""
 
     def __init__(self, name, guests=1, mtu=1500):
         self.name, self.guests, self.mtu = name, guests, mtu
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="hospes-bench-"))
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"hospes-bench-{os.getpid()}-"))
         self.folder.chmod(0o755)
         self.processes, self.namespaces, self.closers = [], [], []
         self.pollers = []  # processes that burn a core whether there is work or not: they stand still while others are measured
@@ -151,14 +175,10 @@ class Scene:
             with contextlib.suppress(Exception):
                 closer()
         for process in reversed(self.processes):
-            if process.poll() is None:
+            if process.returncode is None:
                 process.terminate()
         for process in reversed(self.processes):
-            try:
-                process.wait(2)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(5)
+            end_group(process)
         for namespace in self.namespaces:
             namespace.remove()
         shutil.rmtree(self.folder, ignore_errors=True)

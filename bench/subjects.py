@@ -2,6 +2,7 @@
 """Names of subjects and clients, and how a scene is made of one of each."""
 
 from bench.clients.namespace import Namespace
+from bench.clients.ports import Ports
 from bench.clients.qemu import Qemu
 from bench.clients.testpmd import TestpmdPacked, TestpmdPair
 from bench.clients.uml import SmallUml, Uml
@@ -13,7 +14,8 @@ SUBJECTS = {peer.name: peer for peer in (
     kernel.BridgeTap, kernel.BridgeVeth, vde.VdeSwitch, passt.Passt, passt.PasstVhost, qemu_user.QemuUser, dpdk.OvsDpdk, dpdk.Testpmd, loopback.Loopback,
 )}
 
-CLIENTS = {"namespace": Namespace, "uml": Uml, "uml small": SmallUml, "qemu": Qemu, "testpmd": TestpmdPair, "testpmd packed": TestpmdPacked}
+CLIENTS = {"namespace": Namespace, "uml": Uml, "uml small": SmallUml, "qemu": Qemu, "testpmd": TestpmdPair, "testpmd packed": TestpmdPacked,
+           "ports": Ports}
 OURS = tuple(name for name in SUBJECTS if name.startswith("hospes "))
 
 

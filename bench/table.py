@@ -4,7 +4,7 @@
 import json
 import statistics
 
-from bench.rows import TARGETS, rows
+from bench.rows import AT_MOST, FLAT, TARGETS, rows
 
 MODE_FACTOR = 1.6  # how far the cores' round trips of two samples may differ for them to be compared
 
@@ -12,11 +12,13 @@ MODE_FACTOR = 1.6  # how far the cores' round trips of two samples may differ fo
 def sample_text(moved, figures, unit):
     cost, cost_unit = cost_of({**moved, **figures, "unit": unit})
     text = f"{moved['rate']:.3g} {unit}"
-    return text + (f", {cost:.3g} {cost_unit}" if cost is not None else "")
+    return text + (f", {cost:.3g} {cost_unit}" if cost is not None else f", {cost_unit}" if cost_unit else "")
 
 
 def cost_of(sample):
     """Processor time for a piece of work, and its unit; None where there is no piece."""
+    if not sample.get("backends", 1):
+        return None, "in the kernel"
     if sample.get("packets"):
         return sample["cpu"] * 1e9 / sample["packets"], "ns/packet"
     if sample.get("bytes"):
@@ -29,7 +31,7 @@ def cost_of(sample):
 
 
 def machine_cost(sample):
-    return cost_of({**sample, "cpu": sample["machine_cpu"]})[0]
+    return cost_of({**sample, "cpu": sample["machine_cpu"], "backends": 1})[0]
 
 
 def read(folder):
@@ -89,9 +91,10 @@ def row_lines(row, samples):
         if "p99" in list_[0]:
             notes.append(f"p99 {middle([sample['p99'] for sample in list_])} µs")
         cost, unit = middle([cost_of(sample)[0] for sample in list_]), cost_of(list_[0])[1]
-        cells = [subject, f"{middle(rate)} {list_[0]['unit']}", f"{cost} {unit}".strip(), middle([machine_cost(sample) for sample in list_])]
+        cells = [subject, f"{middle(rate)} {list_[0]['unit']}", f"{cost} {unit}" if cost != "–" else unit, middle([machine_cost(sample) for sample in list_])]
         for by in ("rate", "cpu"):
-            cells.append("" if not ours or subject == ours else middle(ratios(samples[ours], list_, by)[0]))
+            values = ratios(samples[ours], list_, by)[0] if ours and subject != ours else []
+            cells.append(middle(values) if values else "")
         yield "| " + " | ".join(cells + ["; ".join(notes)]) + " |"
 
 
@@ -117,10 +120,56 @@ def target_line(target, found, left_out):
     return f"| {target.text} | {wanted} | {middle(values)} ({ours}; {alike or pairs} of {pairs} pairs) | {verdict} |"
 
 
+def flat_line(flat, found, left_out):
+    few, many = ([cost_of(sample)[0] for sample in found.get(row, {}).get(flat.subject, [])] for row in (flat.few, flat.many))
+    wanted = f"≤ {flat.factor:.3g} × the cost"
+    if not few or not many:
+        reason = left_out.get(flat.many, {}).get(flat.subject) or left_out.get(flat.few, {}).get(flat.subject)
+        return f"| {flat.text} | {wanted} | – | not measured{': ' + reason if reason else ''} |"
+    growth = statistics.median(many) / statistics.median(few)
+    verdict = "met" if growth <= flat.factor else "missed"
+    return f"| {flat.text} | {wanted} | {growth:.3g}: {middle(few)} to {middle(many)} ns/packet ({flat.subject}) | {verdict} |"
+
+
+def at_most_line(line, found, left_out):
+    wanted = f"≤ {line.limit:g} {line.unit}"
+    for subject in line.subjects:
+        samples, others = found.get(line.row, {}).get(subject), found.get(line.less, {}).get(subject)
+        if not samples or (line.less and not others):
+            continue
+        value = statistics.median(sample["rate"] for sample in samples)
+        if line.less:
+            value = (value - statistics.median(sample["rate"] for sample in others)) / (samples[0]["guests"] - others[0]["guests"])
+        return f"| {line.text} | {wanted} | {value:.3g} {line.unit} ({subject}) | {'met' if value <= line.limit else 'missed'} |"
+    reason = left_out.get(line.row, {}).get(line.subjects[0])
+    return f"| {line.text} | {wanted} | – | not measured{': ' + reason if reason else ''} |"
+
+
+def machine_lines(folder):
+    path = folder / "machine.json"
+    if not path.exists():
+        return []
+    machine = json.loads(path.read_text())
+    return [f"{machine['date']}, {machine['commit']}: {machine['cores']} cores ({machine['model']}), {machine['memory']} GiB, Linux {machine['kernel']}; "
+            f"{machine['pairs']} pairs of {machine['seconds']:g} s.", ""]
+
+
+def mode_lines(found):
+    """In which modes the machine was, and how busy with other things."""
+    samples = [sample for subjects in found.values() for list_ in subjects.values() for sample in list_]
+    if not samples:
+        return []
+    spins = sorted(sample["spin_before"] for sample in samples)
+    part = len(spins) // 10
+    return [f"Round trip between the cores before a sample: median {statistics.median(spins):.0f} ns, one in ten below {spins[part]:.0f}, one in ten above {spins[-1 - part]:.0f}; "
+            f"load average {middle([sample['load'] for sample in samples if 'load' in sample])}.", ""]
+
+
 def markdown(folder):
     found, left_out = read(folder)
-    lines = ["## Targets", "", "| work | target | ratio: median (range) | |", "| --- | --- | --- | --- |"]
+    lines = [*machine_lines(folder), *mode_lines(found), "## Targets", "", "| work | target | ratio: median (range) | |", "| --- | --- | --- | --- |"]
     lines += [target_line(target, found, left_out) for target in TARGETS]
+    lines += [flat_line(flat, found, left_out) for flat in FLAT] + [at_most_line(line, found, left_out) for line in AT_MOST]
     lines += ["", "## Rows", "", "Median (range). The ratios are those of the row's first line to the subject, above 1 where ours is better: by rate, and by the backend's processor time."]
     for row in rows():
         if row.name not in found:

@@ -2,6 +2,7 @@
 """The work that a row does once: each returns what was moved, and in how long."""
 
 import json
+import resource
 import time
 
 from bench.scene import BACK_CORE, TOOLS, need
@@ -256,10 +257,32 @@ class IdleForward(Idle):
 
 
 class Frames(Work):
+    """Bursts of 64-byte frames between random ports; as many in flight whatever the number of ports."""
+
+    unit = "Mpps"
+
     def __init__(self, ports):
         self.ports = ports
 
+    def prepare(self, scene, clients):
+        clients[0].begin(["frames", str(self.ports)])
 
-class FlowFrames(Work):
+    def measure(self, scene, clients, seconds):
+        moved = clients[0].measure(seconds)
+        return {**moved, "rate": moved["packets"] / moved["seconds"] / 1e6}
+
+
+class FlowFrames(Frames):
+    """Datagrams to the host from random source ports of one guest."""
+
+    SPARE = 200  # descriptors for what is no flow
+
     def __init__(self, flows):
         self.flows = flows
+
+    def prepare(self, scene, clients):
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        if self.flows + self.SPARE > limit:
+            raise RuntimeError(f"each flow is a socket, and here a process has at most {limit} descriptors")
+        servers_once(scene, ("load", 0), lambda: scene.spawn([TOOLS / "load", "serve", PORT], scene.host, BACK_CORE))
+        clients[0].begin(["flows", str(self.flows), "10.0.2.200", clients[0].host, PORT])
