@@ -227,45 +227,44 @@ enum refusal {
 };
 
 static const struct request {
-	const char *name;
 	vhost_handler *handle;
 	uint16_t least, most;          /* bytes of payload */
 	uint8_t fds_least, fds_most;
 	enum refusal refusal;
 } requests[] = {
-	[VHOST_GET_FEATURES] = { "GET_FEATURES", get_features, 0, 8, .refusal = REFUSE_CLOSE },
-	[VHOST_SET_FEATURES] = { "SET_FEATURES", set_features, 8, 8, .refusal = REFUSE_ACK_OR_CLOSE },
-	[VHOST_SET_OWNER] = { "SET_OWNER", set_owner, 0, 8 },
-	[VHOST_RESET_OWNER] = { "RESET_OWNER", reset_owner, 0, 8 },
-	[VHOST_SET_MEM_TABLE] = { "SET_MEM_TABLE", vhost_set_mem_table, 8, 264, 0, VHOST_MEMORY_REGIONS },
-	[VHOST_SET_LOG_BASE] = { "SET_LOG_BASE", vhost_set_log_base, 16, 16, 1, 1, .refusal = REFUSE_LOG },
-	[VHOST_SET_LOG_FD] = { "SET_LOG_FD", set_log_fd, 0, 8, 1, 1 },
-	[VHOST_SET_VRING_NUM] = { "SET_VRING_NUM", vhost_set_vring_num, 8, 8 },
-	[VHOST_SET_VRING_ADDR] = { "SET_VRING_ADDR", vhost_set_vring_addr, 40, 40 },
-	[VHOST_SET_VRING_BASE] = { "SET_VRING_BASE", vhost_set_vring_base, 8, 8 },
-	[VHOST_GET_VRING_BASE] = { "GET_VRING_BASE", vhost_get_vring_base, 8, 8, .refusal = REFUSE_CLOSE },
-	[VHOST_SET_VRING_KICK] = { "SET_VRING_KICK", vhost_set_vring_kick, 8, 8, 0, 1 },
-	[VHOST_SET_VRING_CALL] = { "SET_VRING_CALL", vhost_set_vring_call, 8, 8, 0, 1 },
-	[VHOST_SET_VRING_ERR] = { "SET_VRING_ERR", vhost_set_vring_err, 8, 8, 0, 1 },
-	[VHOST_GET_PROTOCOL_FEATURES] = { "GET_PROTOCOL_FEATURES", get_protocol_features, 0, 8, .refusal = REFUSE_CLOSE },
-	[VHOST_SET_PROTOCOL_FEATURES] = { "SET_PROTOCOL_FEATURES", set_protocol_features, 8, 8, .refusal = REFUSE_ACK_OR_CLOSE },
-	[VHOST_GET_QUEUE_NUM] = { "GET_QUEUE_NUM", get_queue_num, 0, 8, .refusal = REFUSE_CLOSE },
-	[VHOST_SET_VRING_ENABLE] = { "SET_VRING_ENABLE", vhost_set_vring_enable, 8, 8 },
-	[VHOST_SEND_RARP] = { "SEND_RARP", send_rarp, 8, 12 },
-	[VHOST_NET_SET_MTU] = { "NET_SET_MTU", net_set_mtu, 8, 8 },
-	[VHOST_SET_BACKEND_REQ_FD] = { "SET_BACKEND_REQ_FD", set_backend_req_fd, 0, 8, 1, 1 },
-	[VHOST_GET_CONFIG] = { "GET_CONFIG", get_config, 12, 268, .refusal = REFUSE_EMPTY },
-	[VHOST_SET_CONFIG] = { "SET_CONFIG", set_config, 12, 268 },
+	[VHOST_GET_FEATURES] = { get_features, 0, 8, .refusal = REFUSE_CLOSE },
+	[VHOST_SET_FEATURES] = { set_features, 8, 8, .refusal = REFUSE_ACK_OR_CLOSE },
+	[VHOST_SET_OWNER] = { set_owner, 0, 8 },
+	[VHOST_RESET_OWNER] = { reset_owner, 0, 8 },
+	[VHOST_SET_MEM_TABLE] = { vhost_set_mem_table, 8, 264, 0, VHOST_MEMORY_REGIONS },
+	[VHOST_SET_LOG_BASE] = { vhost_set_log_base, 16, 16, 1, 1, .refusal = REFUSE_LOG },
+	[VHOST_SET_LOG_FD] = { set_log_fd, 0, 8, 1, 1 },
+	[VHOST_SET_VRING_NUM] = { vhost_set_vring_num, 8, 8 },
+	[VHOST_SET_VRING_ADDR] = { vhost_set_vring_addr, 40, 40 },
+	[VHOST_SET_VRING_BASE] = { vhost_set_vring_base, 8, 8 },
+	[VHOST_GET_VRING_BASE] = { vhost_get_vring_base, 8, 8, .refusal = REFUSE_CLOSE },
+	[VHOST_SET_VRING_KICK] = { vhost_set_vring_kick, 8, 8, 0, 1 },
+	[VHOST_SET_VRING_CALL] = { vhost_set_vring_call, 8, 8, 0, 1 },
+	[VHOST_SET_VRING_ERR] = { vhost_set_vring_err, 8, 8, 0, 1 },
+	[VHOST_GET_PROTOCOL_FEATURES] = { get_protocol_features, 0, 8, .refusal = REFUSE_CLOSE },
+	[VHOST_SET_PROTOCOL_FEATURES] = { set_protocol_features, 8, 8, .refusal = REFUSE_ACK_OR_CLOSE },
+	[VHOST_GET_QUEUE_NUM] = { get_queue_num, 0, 8, .refusal = REFUSE_CLOSE },
+	[VHOST_SET_VRING_ENABLE] = { vhost_set_vring_enable, 8, 8 },
+	[VHOST_SEND_RARP] = { send_rarp, 8, 12 },
+	[VHOST_NET_SET_MTU] = { net_set_mtu, 8, 8 },
+	[VHOST_SET_BACKEND_REQ_FD] = { set_backend_req_fd, 0, 8, 1, 1 },
+	[VHOST_GET_CONFIG] = { get_config, 12, 268, .refusal = REFUSE_EMPTY },
+	[VHOST_SET_CONFIG] = { set_config, 12, 268 },
 	/* Twenty bytes as specified; QEMU sends its structure, padding included. */
-	[VHOST_GET_INFLIGHT_FD] = { "GET_INFLIGHT_FD", vhost_get_inflight_fd, 20, 24, .refusal = REFUSE_ZEROES },
-	[VHOST_SET_INFLIGHT_FD] = { "SET_INFLIGHT_FD", vhost_set_inflight_fd, 20, 24, 1, 1 },
-	[VHOST_RESET_DEVICE] = { "RESET_DEVICE", reset_device, 0, 8 },
-	[VHOST_GET_MAX_MEM_SLOTS] = { "GET_MAX_MEM_SLOTS", get_max_mem_slots, 0, 8, .refusal = REFUSE_CLOSE },
-	[VHOST_ADD_MEM_REG] = { "ADD_MEM_REG", vhost_add_mem_reg, 40, 40, 1, 1 },
+	[VHOST_GET_INFLIGHT_FD] = { vhost_get_inflight_fd, 20, 24, .refusal = REFUSE_ZEROES },
+	[VHOST_SET_INFLIGHT_FD] = { vhost_set_inflight_fd, 20, 24, 1, 1 },
+	[VHOST_RESET_DEVICE] = { reset_device, 0, 8 },
+	[VHOST_GET_MAX_MEM_SLOTS] = { get_max_mem_slots, 0, 8, .refusal = REFUSE_CLOSE },
+	[VHOST_ADD_MEM_REG] = { vhost_add_mem_reg, 40, 40, 1, 1 },
 	/* The specification allows for front ends that send a descriptor here, too. */
-	[VHOST_REM_MEM_REG] = { "REM_MEM_REG", vhost_rem_mem_reg, 40, 40, 0, 1 },
-	[VHOST_SET_STATUS] = { "SET_STATUS", set_status, 8, 8 },
-	[VHOST_GET_STATUS] = { "GET_STATUS", get_status, 0, 8, .refusal = REFUSE_CLOSE },
+	[VHOST_REM_MEM_REG] = { vhost_rem_mem_reg, 40, 40, 0, 1 },
+	[VHOST_SET_STATUS] = { set_status, 8, 8 },
+	[VHOST_GET_STATUS] = { get_status, 0, 8, .refusal = REFUSE_CLOSE },
 };
 
 static const struct request *request_of(const struct vhost_message *m)
@@ -289,19 +288,6 @@ static int device_handle(struct vhost_device *d, struct vhost_message *m, struct
 static bool wants_ack(const struct vhost_device *d, const struct vhost_message *m)
 {
 	return d->protocol & BIT(VHOST_PROTOCOL_REPLY_ACK) && m->head.flags & VHOST_FLAG_NEED_REPLY;
-}
-
-/* Once for a person: a front end that says one such thing may say many. */
-static void note_refusal(struct vhost_device *d, const struct vhost_message *m, int error)
-{
-	const struct request *r = request_of(m);
-	const char *name = r ? r->name : "unknown";
-
-	if (d->warned)
-		log_debug("vhost-user: a front end's request %u (%s) was refused: %s", m->head.request, name, strerror(-error));
-	else
-		log_warning("vhost-user: a front end's request %u (%s) was refused: %s", m->head.request, name, strerror(-error));
-	d->warned = true;
 }
 
 /* Answer a request that was refused. Return: why the device cannot go on, or NULL. */
@@ -346,7 +332,7 @@ static const char *device_answer(struct vhost_device *d, struct vhost_message *m
 	int r = device_handle(d, m, &a);
 
 	if (r < 0) {
-		note_refusal(d, m, r);
+		log_debug("vhost-user: a front end's request %u was refused: %s", m->head.request, strerror(-r));
 		why = refuse(d, m, &a, r);
 	} else if (!a.given && wants_ack(d, m)) {
 		vhost_answer_u64(m, &a, 0);

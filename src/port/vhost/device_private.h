@@ -17,7 +17,7 @@ struct vhost_device {
 	uint64_t offered, features, protocol;
 	uint16_t mtu_max;               /* 0: none */
 	uint8_t status;                 /* virtio 1.2 section 2.1 */
-	bool closed, warned;
+	bool closed;
 	int backend;                    /* a channel to the front end: SET_BACKEND_REQ_FD; kept, and nothing to say yet */
 	struct virtio_net_config config;
 	struct vhost_memory memory;
