@@ -7,6 +7,7 @@
 
 #define DESC_AVAIL   (1u << VRING_PACKED_DESC_F_AVAIL)
 #define DESC_USED    (1u << VRING_PACKED_DESC_F_USED)
+#define COUNT_MOST   64
 #define EVENT_WRAP   (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
 
 /* A place in the ring: a slot, and how often the ring was gone round, as one bit. */
@@ -34,7 +35,7 @@ static struct descriptor copy_descriptor(const volatile struct vring_packed_desc
 
 static void log_slot(struct virtqueue *r, const volatile void *at, uint64_t size)
 {
-	if (unlikely(r->log->bits))
+	if (unlikely(r->log))
 		vhost_log_mark_host(r->log, r->memory, (const void *)at, size);
 }
 
@@ -102,6 +103,21 @@ int packed_take(struct virtqueue *r, struct parts *p)
 bool packed_has_more(struct virtqueue *r)
 {
 	return is_available(__atomic_load_n(&r->slots[r->next_take].flags, __ATOMIC_ACQUIRE), r->take_wrap);
+}
+
+uint16_t packed_available(struct virtqueue *r)
+{
+	struct place at = { r->next_take, r->take_wrap };
+	uint16_t chains = 0;
+
+	for (uint16_t slots = 0; slots < r->size && chains < COUNT_MOST; slots++, at = place_after(r, at, 1)) {
+		uint16_t flags = __atomic_load_n(&r->slots[at.slot].flags, __ATOMIC_ACQUIRE);
+
+		if (!is_available(flags, at.wrap))
+			break;
+		chains += !(flags & VRING_DESC_F_NEXT);
+	}
+	return chains;
 }
 
 /* Used: both bits are as the wrap counter. */

@@ -23,7 +23,7 @@ static struct descriptor copy_descriptor(const volatile struct vring_desc *d)
 
 static void log_used(struct virtqueue *r, const volatile void *at, uint64_t size)
 {
-	if (unlikely(r->log_used && r->log->bits))
+	if (unlikely(r->log && r->log_used))
 		vhost_log_mark(r->log, r->log_used + (uint64_t)((const volatile uint8_t *)at - (const volatile uint8_t *)r->used), size);
 }
 
@@ -67,16 +67,19 @@ int split_take(struct virtqueue *r, struct parts *p)
 	return 1;
 }
 
-bool split_has_more(struct virtqueue *r)
+uint16_t split_available(struct virtqueue *r)
 {
-	if (r->next_take != r->available)
-		return true;
 	r->available = load_index(&r->avail->idx);
 	if (unlikely((uint16_t)(r->available - r->next_take) > r->size)) {
 		virtqueue_break(r);
-		return false;
+		r->available = r->next_take;
 	}
-	return r->next_take != r->available;
+	return (uint16_t)(r->available - r->next_take);
+}
+
+bool split_has_more(struct virtqueue *r)
+{
+	return r->next_take != r->available || split_available(r);
 }
 
 void split_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_t written)

@@ -110,9 +110,9 @@ bool virtqueue_has_more(struct virtqueue *r)
 
 uint16_t virtqueue_available(struct virtqueue *r)
 {
-	if (!virtqueue_has_more(r))
+	if (r->broken)
 		return 0;
-	return r->packed ? 1 : (uint16_t)(r->available - r->next_take);
+	return r->packed ? packed_available(r) : split_available(r);
 }
 
 void virtqueue_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_t written)
@@ -131,6 +131,8 @@ bool virtqueue_publish(struct virtqueue *r)
 
 	if (!r->unpublished || r->broken)
 		return false;
+	if (unlikely(r->inflight.region))
+		inflight_publish(&r->inflight, r->next_use, r->use_wrap);
 	call = r->packed ? packed_publish(r) : split_publish(r);
 	if (unlikely(r->inflight.region))
 		inflight_published(&r->inflight, r->next_use, r->use_wrap);

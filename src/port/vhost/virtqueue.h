@@ -92,7 +92,7 @@ int virtqueue_take(struct virtqueue *r, bool to_driver, struct iovec *iov, size_
 /** virtqueue_has_more() - has the driver made anything available that was not taken? */
 bool virtqueue_has_more(struct virtqueue *r);
 
-/** virtqueue_available() - chains (split) or slots (packed: 1 if any) that could be taken now; a hint */
+/** virtqueue_available() - chains that could be taken now; a hint. Of a packed ring they are counted one by one, up to 64. */
 uint16_t virtqueue_available(struct virtqueue *r);
 
 static inline struct virtqueue_mark virtqueue_mark(const struct virtqueue *r)

@@ -31,6 +31,7 @@ int virtqueue_break(struct virtqueue *r);
 
 int split_take(struct virtqueue *r, struct parts *p);
 bool split_has_more(struct virtqueue *r);
+uint16_t split_available(struct virtqueue *r);
 void split_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_t written);
 bool split_publish(struct virtqueue *r);
 void split_silence(struct virtqueue *r);
@@ -38,6 +39,7 @@ void split_listen(struct virtqueue *r);
 
 int packed_take(struct virtqueue *r, struct parts *p);
 bool packed_has_more(struct virtqueue *r);
+uint16_t packed_available(struct virtqueue *r);
 void packed_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_t written);
 bool packed_publish(struct virtqueue *r);
 void packed_silence(struct virtqueue *r);
