@@ -10,6 +10,7 @@
 #include "base/fd.h"
 
 #define EVENTS_A_TURN 64
+#define LOOKS_A_CALL  16 /* looks at the pollers between two at the descriptors, while spinning */
 
 struct loop {
 	int epoll;
@@ -17,6 +18,8 @@ struct loop {
 	struct list timers;   /* by deadline, equal ones in the order they were set */
 	struct list deferred;
 	struct list last;     /* deferred to after the others */
+	struct list pollers;  /* those that are looked at */
+	struct spin spin;
 
 	/* What epoll reported and has not been delivered yet: watch_remove() scrubs its own events here. */
 	struct epoll_event events[EVENTS_A_TURN];
@@ -59,6 +62,8 @@ int loop_new(struct loop **out)
 	list_init(&l->timers);
 	list_init(&l->deferred);
 	list_init(&l->last);
+	list_init(&l->pollers);
+	spin_init(&l->spin, SPIN_AUTO);
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll < 0)
 		return -errno;
@@ -79,6 +84,8 @@ struct loop *loop_free(struct loop *l)
 	list_for_each(n, &l->deferred)
 		list_remove(n);
 	list_for_each(n, &l->last)
+		list_remove(n);
+	list_for_each(n, &l->pollers)
 		list_remove(n);
 	watch_remove(&l->signal_watch);
 	fd_close(l->signal_fd);
@@ -130,15 +137,110 @@ static usec_t loop_patience(const struct loop *l, usec_t timeout)
 	return left < 0 ? 0 : MIN(left, timeout);
 }
 
-static int loop_wait(struct loop *l, usec_t timeout)
+/* Return: 0 or negative errno; l->event_count says how many came. */
+static int loop_sleep(struct loop *l, usec_t patience)
 {
-	usec_t patience = loop_patience(l, timeout);
 	struct timespec ts = { .tv_sec = patience / USEC_S, .tv_nsec = patience % USEC_S * 1000 };
 	int count = epoll_pwait2(l->epoll, l->events, EVENTS_A_TURN, patience == USEC_NEVER ? NULL : &ts, NULL);
 
 	l->next_event = 0;
 	l->event_count = MAX(count, 0);
 	return count < 0 && errno != EINTR ? -errno : 0;
+}
+
+/* Look at each poller once. Return: was there anything? */
+static bool loop_look(struct loop *l)
+{
+	struct list looked;
+	bool found = false;
+
+	/* One by one through a list of their own: a look may remove any of them. */
+	list_init(&looked);
+	l->now = usec_now();
+	while (!list_empty(&l->pollers)) {
+		struct list *n = l->pollers.next;
+
+		list_remove(n);
+		list_append(&looked, n);
+		found |= list_entry(n, struct poller, node)->look(list_entry(n, struct poller, node));
+	}
+	list_move_all(&l->pollers, &looked);
+	return found;
+}
+
+/* Look again and again, at the descriptors too. Return: 1 if there was anything, 0 if not, or negative errno. */
+static int loop_look_for(struct loop *l, usec_t budget)
+{
+	usec_t start = usec_now(), before = start;
+
+	for (unsigned int i = 1; before - start < budget; i++) {
+		usec_t now;
+
+		if (loop_look(l))
+			return 1;
+		if (i % LOOKS_A_CALL == 0) {
+			int r = loop_sleep(l, 0);
+
+			if (r < 0 || l->event_count)
+				return r < 0 ? r : 1;
+		}
+		now = usec_now();
+		spin_looked(&l->spin, now - before, now);
+		before = now;
+		spin_relax();
+	}
+	return 0;
+}
+
+/* Nothing was found: let all pollers rest. Return: does one say that it has something after all? */
+static bool loop_rest(struct loop *l)
+{
+	struct list awake;
+	bool more = false;
+
+	list_init(&awake);
+	while (!list_empty(&l->pollers)) {
+		struct poller *p = list_entry(l->pollers.next, struct poller, node);
+
+		list_remove(&p->node);
+		if (p->rest(p)) {
+			list_append(&awake, &p->node);
+			more = true;
+		}
+	}
+	list_move_all(&l->pollers, &awake);
+	return more;
+}
+
+/* Wait for something to do, without a system call if there is something at once or soon. */
+static int loop_wait(struct loop *l, usec_t timeout)
+{
+	usec_t patience = loop_patience(l, timeout), start;
+	bool found = !list_empty(&l->pollers) && loop_look(l);
+	int r;
+
+	l->event_count = 0;
+	if (found)
+		spin_waited(&l->spin, 0);
+	if (found || !patience)
+		return loop_sleep(l, 0);
+	start = usec_now();
+	if (!list_empty(&l->pollers)) {
+		usec_t budget = MIN(spin_budget(&l->spin, start), patience);
+
+		r = loop_look_for(l, budget);
+		if (budget)
+			spin_ended(&l->spin, r > 0);
+		if (!r && loop_rest(l) && loop_look(l))
+			r = 1;
+		if (r) {
+			spin_waited(&l->spin, usec_now() - start);
+			return r < 0 || l->event_count ? MIN(r, 0) : loop_sleep(l, 0);
+		}
+	}
+	r = loop_sleep(l, patience);
+	spin_waited(&l->spin, usec_now() - start);
+	return r;
 }
 
 static void loop_deliver_events(struct loop *l)
@@ -225,6 +327,28 @@ void loop_stop(struct loop *l, int result)
 {
 	l->stopped = true;
 	l->result = result;
+}
+
+void loop_spin(struct loop *l, usec_t limit)
+{
+	spin_init(&l->spin, limit);
+}
+
+void poller_init(struct poller *p, struct loop *l, bool (*look)(struct poller *p), bool (*rest)(struct poller *p))
+{
+	*p = (struct poller){ .look = look, .rest = rest, .loop = l };
+	list_init(&p->node);
+}
+
+void poller_set(struct poller *p)
+{
+	if (list_empty(&p->node))
+		list_append(&p->loop->pollers, &p->node);
+}
+
+void poller_remove(struct poller *p)
+{
+	list_remove(&p->node);
 }
 
 int watch_add(struct watch *w, struct loop *l, int fd, uint32_t events, void (*ready)(struct watch *w, uint32_t events))

@@ -3,7 +3,8 @@
  * The event loop: descriptors, timers, and work for the end of the turn. One thread, one epoll set, run to completion.
  *
  * A turn: wait; read the clock once (loop_now()); call the watches that are ready; call the timers that are due; call what was
- * deferred. A loop with nothing to do sleeps without a time-out: nothing here wakes up periodically.
+ * deferred. What can be looked at without a system call (a ring in shared memory) is a poller: those that are set are looked at before the loop
+ * sleeps, and again and again for a while where that pays (spin.h). A loop with nothing to do sleeps without a time-out: nothing here wakes up periodically.
  *
  * Watches, timers and deferred calls are embedded in their owners, and must be removed before the owner goes (and a watch before
  * its descriptor is closed). Any of them may be removed, or its owner freed, inside any callback: what was reported for it and
@@ -18,6 +19,7 @@
 #include <sys/epoll.h>
 #include "base/list.h"
 #include "base/usec.h"
+#include "io/spin.h"
 
 struct loop;
 
@@ -35,6 +37,14 @@ struct timer {
 };
 struct deferred {
 	void (*call)(struct deferred *d);
+	struct loop *loop;
+	struct list node;
+};
+struct poller {
+	/* Look, and deal with what is there. Return: was there anything? */
+	bool (*look)(struct poller *p);
+	/* The loop is about to sleep: see to it that what comes from now on wakes a watch. Return: something is there already: look again. */
+	bool (*rest)(struct poller *p);
 	struct loop *loop;
 	struct list node;
 };
@@ -79,6 +89,15 @@ void watch_remove(struct watch *w);
 void timer_init(struct timer *t, struct loop *l, void (*due)(struct timer *t));
 /** timer_set() - let it be due at @deadline, instead of when it was; USEC_NEVER clears it */
 void timer_set(struct timer *t, usec_t deadline);
+
+/** loop_spin() - how long to look at pollers before sleeping, see spin.h; SPIN_AUTO from the start */
+void loop_spin(struct loop *l, usec_t limit);
+
+/** poller_init() - once, before the others */
+void poller_init(struct poller *p, struct loop *l, bool (*look)(struct poller *p), bool (*rest)(struct poller *p));
+/** poller_set() - look at it, until it was let rest; harmless if it is set already */
+void poller_set(struct poller *p);
+void poller_remove(struct poller *p);
 
 /** deferred_init() - once, before the others */
 void deferred_init(struct deferred *d, struct loop *l, void (*call)(struct deferred *d));
