@@ -213,15 +213,20 @@ static int make_control(struct engine *e)
 /* The sockets come last: who can connect is served. */
 static int make_sockets(struct engine *e)
 {
-	_cleanup_fd_ int stream = runtime_socket(e->runtime, "stream", SOCK_STREAM);
-	_cleanup_fd_ int dgram = stream < 0 ? -1 : runtime_socket(e->runtime, "dgram", SOCK_DGRAM);
-	int r = stream < 0 ? stream : dgram < 0 ? dgram : listeners_new(&e->listeners, e->loop, e->ports, stream, dgram);
+	static const struct { const char *name; int type; } wanted[] = {
+		 { "vhost", SOCK_STREAM }, { "stream", SOCK_STREAM }, { "dgram", SOCK_DGRAM } };
+	int fds[ARRAY_SIZE(wanted)] = { -1, -1, -1 }, r = 0;
 
-	if (r < 0)
-		return r;
-	fd_steal(&stream);
-	fd_steal(&dgram);
-	return make_control(e);
+	for (size_t i = 0; i < ARRAY_SIZE(wanted) && r >= 0; i++)
+		r = fds[i] = runtime_socket(e->runtime, wanted[i].name, wanted[i].type);
+	if (r >= 0)
+		r = listeners_new(&e->listeners, e->loop, e->ports, e->plan.mtu,
+				  &(struct listener_sockets){ .vhost = fds[0], .stream = fds[1], .dgram = fds[2] });
+	if (r >= 0)
+		return make_control(e);
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+		fd_close(fds[i]);
+	return r;
 }
 
 static int engine_up(struct engine *e, const struct engine_params *p)
