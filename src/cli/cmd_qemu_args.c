@@ -16,7 +16,7 @@
 #include "lan/plan.h"
 
 struct options {
-	const char *lan, *name, *port_text;
+	const char *lan, *name, *port_text, *mem;
 	enum qemu_port port;
 	enum fabric fabric;
 };
@@ -24,7 +24,8 @@ struct options {
 static int parse(struct options *o, int argc, char **argv)
 {
 	const struct args_option options[] = {
-		ARGS_LAN(&o->lan), { "name", 'n', .value = &o->name }, { "port", 0, .value = &o->port_text }, { 0 },
+		ARGS_LAN(&o->lan), { "name", 'n', .value = &o->name }, { "port", 0, .value = &o->port_text },
+		{ "mem", 'm', .value = &o->mem }, { 0 },
 	};
 	struct args args;
 
@@ -43,8 +44,12 @@ static int choose_port(struct options *o)
 
 	if (r < 0)
 		return cli_status(r);
-	if (qemu_port_parse(o->port_text, o->fabric, &o->port) < 0)
-		return cli_wrong("qemu-args", "--port %s: stream, dgram or tap is expected", o->port_text);
+	o->port = o->fabric == FABRIC_BRIDGE ? QEMU_PORT_TAP : QEMU_PORT_STREAM;
+	if (o->port_text && qemu_port_parse(o->port_text, &o->port) < 0)
+		return cli_wrong("qemu-args", "--port %s: %s is expected", o->port_text, qemu_ports());
+	if ((o->port == QEMU_PORT_VHOST) != !!o->mem)
+		return cli_wrong("qemu-args", o->mem ? "--mem is for --port vhost alone, which shares the guest's memory with the LAN" :
+				 "--port vhost shares the guest's memory with the LAN: say how much it has, as in --mem 2G");
 	return qemu_port_suits(o->port, o->fabric, o->lan) ? 0 : EXIT_USAGE;
 }
 
@@ -138,12 +143,15 @@ static int print_tap(int lan, const struct options *o, const struct qemu_program
 static int print(const struct options *o, const struct qemu_program *qemu, const json_t *guest)
 {
 	_cleanup_(freep) char *runtime = paths_runtime(o->lan), *own = NULL, *line = NULL;
-	_cleanup_(freep) char *path = runtime ? paths_join(runtime, o->port == QEMU_PORT_DGRAM ? "dgram" : "stream") : NULL;
+	static const char *const sockets[] = { [QEMU_PORT_VHOST] = "vhost", [QEMU_PORT_STREAM] = "stream", [QEMU_PORT_DGRAM] = "dgram" };
+	_cleanup_(freep) char *path = runtime ? paths_join(runtime, sockets[o->port]) : NULL;
 	_cleanup_words_ struct words words = { 0 };
 
 	if (!path || asprintf(&own, "%s/dgram.%s", runtime, lan_text(guest, "name")) < 0)
 		return EXIT_FAILURE;
-	qemu_add_net(&words, qemu, &(struct qemu_net){ .port = o->port, .mac = lan_text(guest, "mac"), .path = path, .own_path = own });
+	/* Nobody knows whether the guest will run under KVM: its card interrupts in the way that works everywhere. */
+	qemu_add_net(&words, qemu, &(struct qemu_net){
+		.port = o->port, .mac = lan_text(guest, "mac"), .path = path, .own_path = own, .mem = o->mem, .no_msix = true });
 	line = words_quote(&words);
 	return line && puts(line) >= 0 && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -162,7 +170,7 @@ int cmd_qemu_args(int argc, char **argv)
 		return r;
 	if (qemu_find(&qemu) < 0)
 		return EXIT_FAILURE;
-	if (o.fabric == FABRIC_USER && !qemu_connects_itself(&qemu)) {
+	if (o.fabric == FABRIC_USER && o.port != QEMU_PORT_VHOST && !qemu_connects_itself(&qemu)) {
 		log_error("QEMU %d.%d cannot connect to a LAN by itself (7.2 can); hospes run connects it", qemu.major, qemu.minor);
 		return EXIT_FAILURE;
 	}

@@ -128,6 +128,18 @@ static int choose_machine(const struct options *o, struct guest_run *run)
 	return 0;
 }
 
+static int choose_port(const struct options *o, enum fabric fabric, struct guest_run *run)
+{
+	bool own_memory = qemu_says_memory(o->extra);
+
+	run->port = fabric == FABRIC_BRIDGE ? QEMU_PORT_TAP : own_memory ? QEMU_PORT_STREAM : QEMU_PORT_VHOST;
+	if (o->port && qemu_port_parse(o->port, &run->port) < 0)
+		return cli_wrong("run", "--port %s: %s is expected", o->port, qemu_ports());
+	if (run->port == QEMU_PORT_VHOST && own_memory)
+		return cli_wrong("run", "--port vhost shares the guest's memory with the LAN; say how much it has with --mem, not behind \"--\"");
+	return qemu_port_suits(run->port, fabric, o->lan) ? 0 : EXIT_USAGE;
+}
+
 static int run_guest(const struct options *o, struct guest_run *run)
 {
 	_cleanup_(freep) struct guest_publish *publish = NULL;
@@ -141,10 +153,9 @@ static int run_guest(const struct options *o, struct guest_run *run)
 	r = fabric_of(o->lan, &fabric);
 	if (r < 0)
 		return cli_status(r);
-	if (qemu_port_parse(o->port, fabric, &run->port) < 0)
-		return cli_wrong("run", "--port %s: stream, dgram or tap is expected", o->port);
-	if (!qemu_port_suits(run->port, fabric, o->lan))
-		return EXIT_USAGE;
+	r = choose_port(o, fabric, run);
+	if (r)
+		return r;
 	if (qemu_find(&run->qemu) < 0 || qemu_port_check(&run->qemu, run->port) < 0)
 		return EXIT_FAILURE;
 	if (choose_image(o, run, name, &made) < 0 || choose_machine(o, run) < 0)

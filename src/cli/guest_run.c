@@ -17,6 +17,7 @@
 #include "lan/paths.h"
 
 #define NUMBER_MAX   1000
+#define VHOST_QUEUES_MAX 8                       /* pairs, as the LAN's port has them */
 #define STEM_SIZE     48                        /* of a name that a number follows */
 
 /* What was made at the LAN and is undone at the end. */
@@ -164,7 +165,7 @@ static int connect_port(const struct guest_run *run, struct place *p, const char
 	if (run->port == QEMU_PORT_TAP)
 		return fd_steal(&p->tap);
 	/* A QEMU of before 7.2 cannot connect itself. */
-	if (qemu_connects_itself(&run->qemu))
+	if (run->port == QEMU_PORT_VHOST || qemu_connects_itself(&run->qemu))
 		return 0;
 	fd = varlink_connect(path, 5 * USEC_S);
 	if (fd < 0)
@@ -172,10 +173,16 @@ static int connect_port(const struct guest_run *run, struct place *p, const char
 	return fd;
 }
 
+/* The LAN's socket for guests of that port; a tap has none. */
+static const char *socket_of(enum qemu_port port)
+{
+	return port == QEMU_PORT_VHOST ? "vhost" : port == QEMU_PORT_DGRAM ? "dgram" : "stream";
+}
+
 static int start(struct guest_run *run, struct place *p, const struct guest_folder *folder, struct mini *mini, int ready)
 {
 	_cleanup_(freep) char *runtime = paths_runtime(run->lan);
-	_cleanup_(freep) char *path = runtime ? paths_join(runtime, run->port == QEMU_PORT_DGRAM ? "dgram" : "stream") : NULL;
+	_cleanup_(freep) char *path = runtime ? paths_join(runtime, socket_of(run->port)) : NULL;
 	_cleanup_words_ struct words words = { 0 };
 	struct guest_process process = {
 		.name = p->name, .folder = folder, .ready = ready, .gentle = !run->mini, .detached = run->detach, .keep = { mini->fd },
@@ -190,6 +197,9 @@ static int start(struct guest_run *run, struct place *p, const struct guest_fold
 		.port = run->port, .mac = p->mac, .path = path, .own_path = folder->dgram, .fd = connection, .no_rom = run->mini,
 	};
 	g->net.vhost = run->port == QEMU_PORT_TAP && qemu_vhost();
+	g->net.mem = g->mem;
+	g->net.no_msix = g->own_accel || g->accel == ACCEL_TCG;
+	g->net.queues = g->net.no_msix ? 1 : MIN(g->cpus, VHOST_QUEUES_MAX);
 	g->qmp = folder->qmp, g->serial = folder->serial, g->serial_log = folder->serial_log;
 	g->kernel = mini->kernel, g->initrd = mini->initrd, g->append = mini->append;
 	qemu_add_guest(&words, &run->qemu, g);

@@ -11,6 +11,7 @@
 #include "cli/capture.h"
 
 #define VERSION_TIMEOUT_MS 10000
+#define VHOST_QUEUE_SIZE   1024   /* the most that QEMU has */
 
 bool qemu_version_parse(const char *text, int *major, int *minor)
 {
@@ -102,17 +103,23 @@ bool qemu_connects_itself(const struct qemu_program *q)
 	return qemu_at_least(q, 7, 2);
 }
 
-int qemu_port_parse(const char *text, enum fabric fabric, enum qemu_port *out)
+int qemu_port_parse(const char *text, enum qemu_port *out)
 {
-	static const char *const names[] = { [QEMU_PORT_STREAM] = "stream", [QEMU_PORT_DGRAM] = "dgram", [QEMU_PORT_TAP] = "tap" };
+	static const char *const names[] = {
+		[QEMU_PORT_VHOST] = "vhost", [QEMU_PORT_STREAM] = "stream", [QEMU_PORT_DGRAM] = "dgram", [QEMU_PORT_TAP] = "tap",
+	};
 
-	*out = fabric == FABRIC_BRIDGE ? QEMU_PORT_TAP : QEMU_PORT_STREAM;
-	for (size_t i = 0; text && i < ARRAY_SIZE(names); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strcmp(text, names[i])) {
 			*out = (enum qemu_port)i;
 			return 0;
 		}
-	return text ? -EINVAL : 0;
+	return -EINVAL;
+}
+
+const char *qemu_ports(void)
+{
+	return "vhost, stream, dgram or tap";
 }
 
 bool qemu_port_suits(enum qemu_port port, enum fabric fabric, const char *lan)
@@ -122,7 +129,7 @@ bool qemu_port_suits(enum qemu_port port, enum fabric fabric, const char *lan)
 	if (fabric == FABRIC_BRIDGE)
 		log_error("LAN %s is a bridge LAN, whose guests have taps; leave --port out", lan);
 	else
-		log_error("LAN %s is a user LAN; only bridge LANs have taps: take --port stream or dgram", lan);
+		log_error("LAN %s is a user LAN; only bridge LANs have taps: take --port vhost, stream or dgram", lan);
 	return false;
 }
 
@@ -148,6 +155,32 @@ static void add_stream(struct words *w, const struct qemu_program *q, const char
 	add_value(w, "-netdev", "stream,id=hospes,server=off,addr.type=unix,addr.path=", path, again);
 }
 
+/* A character device could be told to connect again long before a netdev could. */
+static void add_vhost(struct words *w, const struct qemu_program *q, const struct qemu_net *net)
+{
+	const char *again = qemu_at_least(q, 9, 2) ? ",reconnect-ms=1000" : ",reconnect=1";
+
+	words_add_pair(w, "-m", "%s", net->mem);
+	words_add_pair(w, "-object", "memory-backend-memfd,id=hospes-memory,size=%s,share=on", net->mem);
+	words_add_pair(w, "-machine", "memory-backend=hospes-memory");
+	add_value(w, "-chardev", "socket,id=hospes,path=", net->path, again);
+	if (net->queues > 1)
+		words_add_pair(w, "-netdev", "vhost-user,id=hospes,chardev=hospes,queues=%d", net->queues);
+	else
+		words_add_pair(w, "-netdev", "vhost-user,id=hospes,chardev=hospes");
+}
+
+/* What the card itself has to know of it: room for bursts, and a vector for each queue. */
+static void vhost_card(const struct qemu_net *net, char *out, size_t size)
+{
+	int used = snprintf(out, size, ",rx_queue_size=%d,tx_queue_size=%d", VHOST_QUEUE_SIZE, VHOST_QUEUE_SIZE);
+
+	if (net->no_msix)
+		snprintf(out + used, size - (size_t)used, ",vectors=0");
+	else if (net->queues > 1)
+		snprintf(out + used, size - (size_t)used, ",mq=on,vectors=%d", 2 * net->queues + 2);
+}
+
 static void add_tap(struct words *w, const struct qemu_net *net)
 {
 	const char *vhost = net->vhost ? ",vhost=on" : "";
@@ -162,15 +195,27 @@ static void add_tap(struct words *w, const struct qemu_net *net)
 
 void qemu_add_net(struct words *w, const struct qemu_program *q, const struct qemu_net *net)
 {
-	if (net->port == QEMU_PORT_TAP)
-		add_tap(w, net);
-	else if (net->fd > 0)
-		words_add_pair(w, "-netdev", "socket,id=hospes,fd=%d", net->fd);
-	else if (net->port == QEMU_PORT_DGRAM)
+	char card[96] = "";
+
+	switch (net->port) {
+	case QEMU_PORT_VHOST:
+		add_vhost(w, q, net);
+		vhost_card(net, card, sizeof(card));
+		break;
+	case QEMU_PORT_STREAM:
+		if (net->fd > 0)
+			words_add_pair(w, "-netdev", "socket,id=hospes,fd=%d", net->fd);
+		else
+			add_stream(w, q, net->path);
+		break;
+	case QEMU_PORT_DGRAM:
 		add_values(w, "-netdev", "dgram,id=hospes,local.type=unix,local.path=", net->own_path, ",remote.type=unix,remote.path=", net->path);
-	else
-		add_stream(w, q, net->path);
-	words_add_pair(w, "-device", "virtio-net-pci,netdev=hospes,mac=%s%s", net->mac, net->no_rom ? ",romfile=" : "");
+		break;
+	case QEMU_PORT_TAP:
+		add_tap(w, net);
+		break;
+	}
+	words_add_pair(w, "-device", "virtio-net-pci,netdev=hospes,mac=%s%s%s", net->mac, net->no_rom ? ",romfile=" : "", card);
 }
 
 static void add_boot(struct words *w, const struct qemu_guest *g)
@@ -229,7 +274,8 @@ void qemu_add_guest(struct words *w, const struct qemu_program *q, const struct 
 		if (g->accel == ACCEL_KVM || !g->plain_cpu)
 			words_add_pair(w, "-cpu", "%s", g->accel == ACCEL_KVM ? QEMU_CPU_KVM : "max");
 	}
-	words_add_pair(w, "-m", "%s", g->mem);
+	if (g->net.port != QEMU_PORT_VHOST)
+		words_add_pair(w, "-m", "%s", g->mem);
 	words_add_pair(w, "-smp", "%d", g->cpus);
 	/* Without it a guest that has no random numbers yet keeps its ssh waiting. */
 	words_add_pair(w, "-device", "virtio-rng-pci");
@@ -253,6 +299,14 @@ bool qemu_says_accel(char *const *extra)
 {
 	for (; extra && *extra; extra++)
 		if (is_option(*extra, "accel") || is_option(*extra, "enable-kvm") || strstr(*extra, "accel="))
+			return true;
+	return false;
+}
+
+bool qemu_says_memory(char *const *extra)
+{
+	for (; extra && *extra; extra++)
+		if (is_option(*extra, "m") || is_option(*extra, "numa") || strstr(*extra, "memory-backend"))
 			return true;
 	return false;
 }

@@ -8,7 +8,7 @@
 #define QEMU_CPU_KVM "host"   /* the processor of guests under KVM; the probe has the same */
 
 enum accel { ACCEL_TCG, ACCEL_KVM };
-enum qemu_port { QEMU_PORT_STREAM, QEMU_PORT_DGRAM, QEMU_PORT_TAP };
+enum qemu_port { QEMU_PORT_STREAM, QEMU_PORT_DGRAM, QEMU_PORT_TAP, QEMU_PORT_VHOST };
 enum qemu_console {
 	QEMU_CONSOLE_TERMINAL,   /* the serial line and QEMU's monitor (ctrl-a c) on standard input and output */
 	QEMU_CONSOLE_DISPLAY,    /* whatever display QEMU has */
@@ -41,17 +41,19 @@ struct qemu_net {
 	const char *bridge;      /* QEMU_PORT_TAP without a descriptor: QEMU asks @helper for a tap on this bridge */
 	const char *helper;      /* as QEMU takes it: a program's path, or a command line if there is a blank in it */
 	bool vhost;              /* QEMU_PORT_TAP: frames pass by the kernel's vhost-net */
+	const char *mem;         /* QEMU_PORT_VHOST: the guest's memory, as for -m, which is shared with the LAN */
+	int queues;              /* QEMU_PORT_VHOST: pairs of queues, one for each processor; 0 as 1 */
+	bool no_msix;            /* QEMU_PORT_VHOST: the guest may not be interrupted by messages, see qemu_add_net() */
 	bool no_rom;             /* the card does not offer to boot from the network */
 };
 
 /** qemu_connects_itself() - does this QEMU know "-netdev stream" and "dgram" (7.2)? An older one gets a connection (stream only). */
 bool qemu_connects_itself(const struct qemu_program *q);
 
-/**
- * qemu_port_parse() - as it is written on the command line; NULL: the default of the fabric, stream or tap. Return: 0; -EINVAL if there
- * is no such port.
- */
-int qemu_port_parse(const char *text, enum fabric fabric, enum qemu_port *out);
+/** qemu_port_parse() - as it is written on the command line. Return: 0; -EINVAL if there is no such port. */
+int qemu_port_parse(const char *text, enum qemu_port *out);
+/** qemu_ports() - what qemu_port_parse() takes, for a person */
+const char *qemu_ports(void);
 /** qemu_port_suits() - does a LAN of that fabric have such ports? Return: false after a message. */
 bool qemu_port_suits(enum qemu_port port, enum fabric fabric, const char *lan);
 /** qemu_vhost() - can this user open /dev/vhost-net? */
@@ -59,7 +61,12 @@ bool qemu_vhost(void);
 /** qemu_port_check() - can this QEMU attach so? Return: 0, or -EOPNOTSUPP after a message. */
 int qemu_port_check(const struct qemu_program *q, enum qemu_port port);
 
-/** qemu_add_net() - the words of a network card on the LAN */
+/**
+ * qemu_add_net() - the words of a network card on the LAN
+ *
+ * For QEMU_PORT_VHOST the guest's memory is among them: it has to be shared. QEMU 7.2 with TCG crashes, or the guest hears nothing, if a
+ * vhost-user card interrupts by messages (MSI-X): with @net->no_msix it has a line.
+ */
 void qemu_add_net(struct words *w, const struct qemu_program *q, const struct qemu_net *net);
 
 /* A guest as `hospes run` starts it. Strings are borrowed; NULL: there is none. */
@@ -85,5 +92,7 @@ void qemu_add_guest(struct words *w, const struct qemu_program *q, const struct 
 
 /** qemu_says_accel() - do a user's own words say how the guest runs (-accel, -enable-kvm, -machine accel=)? */
 bool qemu_says_accel(char *const *extra);
+/** qemu_says_memory() - do they say what memory the guest has (-m, -numa, memory-backend=)? */
+bool qemu_says_memory(char *const *extra);
 /** qemu_says_console() - do they say where it shows (-nographic, -display, -vnc, -spice, -curses, -serial stdio)? */
 bool qemu_says_console(char *const *extra);

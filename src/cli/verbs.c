@@ -20,7 +20,8 @@ static const struct verb verbs[] = {
 		"                               a forward for as long as it runs; may be there several times\n"
 		"  -d, --detach                 return when it runs; its serial line goes into a file\n"
 		"  -s, --snapshot               what it writes is lost at its end; the image is only read\n"
-		"      --port stream|dgram|tap  how it is attached; a bridge LAN has taps, and only they\n"
+		"      --port vhost|stream|dgram|tap\n"
+		"                               how it is attached; a bridge LAN has taps, and only they\n"
 		"\n"
 		"HOSPES_ACCEL=kvm|tcg decides how it runs; else KVM, where a guest really runs with it. HOSPES_QEMU names\n"
 		"another QEMU. On a terminal, ctrl-a x ends the guest, ctrl-a c leads to QEMU's monitor and back.\n" },
@@ -72,7 +73,9 @@ static const struct verb verbs[] = {
 		"  --remove   undo that\n"
 		"\n"
 		"With neither, print what --install would write.\n" },
-	{ "qemu-args", cmd_qemu_args, "print what to add to a QEMU command line of your own", "[--name NAME] [--port stream|dgram|tap]",
+	{ "qemu-args", cmd_qemu_args, "print what to add to a QEMU command line of your own", "[--name NAME] [--port vhost|stream|dgram|tap] [--mem SIZE]",
+		"  -m, --mem SIZE  with --port vhost: the guest's memory, which it shares with the LAN\n"
+		"\n"
 		"A bridge LAN has taps: QEMU gets its tap by hospes-tap, which needs no privilege.\n" },
 	{ "doctor", cmd_doctor, "find what is wrong, and say what to type against it", "[--probe] [--json] [GUEST]\n[--probe] [--json] --bridge BRIDGE",
 		"  -b, --bridge BRIDGE  any bridge of this host, also one that hospes did not make\n"

@@ -15,14 +15,15 @@ from tests.support.user import BOOT
 def boot_words(user):
     """A mini without any key: what somebody else's QEMU line looks like."""
     folder = next((user.path / "home/.cache/hospes/mini").glob("[0-9]*"))
-    return ["qemu-system-x86_64", "-m", "256", "-display", "none", "-serial", "null", "-kernel", str(folder / "kernel"), "-initrd", str(folder / "initrd"),
+    return ["qemu-system-x86_64", "-m", "256M", "-display", "none", "-serial", "null", "-kernel", str(folder / "kernel"), "-initrd", str(folder / "initrd"),
             "-append", "console=ttyS0 quiet"]
 
 
-@pytest.mark.parametrize("port", ["stream", "dgram"])
+@pytest.mark.parametrize("port", ["stream", "dgram", "vhost"])
 def test_qemu_args(user, port):
     name = f"by-hand-{port}"
-    line = user.hospes("qemu-args", "--port", port, "--name", name)
+    memory = ["--mem", "256M"] if port == "vhost" else []
+    line = user.hospes("qemu-args", "--port", port, "--name", name, *memory)
     assert "\n" not in line and port in line
     guest = user.guests()[name]
     assert guest["registered"] and guest["mac"] in line
@@ -53,7 +54,7 @@ def test_old_qemu(user):
     old.write_text('#!/bin/sh\n[ "$1" != -version ] || { echo "QEMU emulator version 6.2.0 (Debian 1:6.2+dfsg-2)"; exit 0; }\nexec qemu-system-x86_64 "$@"\n')
     old.chmod(0o755)
     environment = {"HOSPES_QEMU": str(old)}
-    user.hospes("run", "--detach", "--name", "by-fd", "mini", environment=environment)
+    user.hospes("run", "--detach", "--name", "by-fd", "--port", "stream", "mini", environment=environment)
     user.wait_ssh("by-fd")
     assert any("socket,id=hospes,fd=" in p for p in user.processes())
     user.hospes("stop", "by-fd")

@@ -77,7 +77,7 @@ static void test_guest(void **state)
 {
 	char *extra[] = { "-m", "2G", NULL };
 	struct qemu_guest g = {
-		.name = "web", .mem = "1G", .cpus = 2, .accel = ACCEL_KVM, .net = { .mac = "52:54:00:00:00:01", .path = "/run/stream" },
+		.name = "web", .mem = "1G", .cpus = 2, .accel = ACCEL_KVM, .net = { .port = QEMU_PORT_STREAM, .mac = "52:54:00:00:00:01", .path = "/run/stream" },
 		.disk = "/d,1.qcow2", .format = "qcow2", .console = QEMU_CONSOLE_TERMINAL, .qmp = "/run/qmp", .serial = "/run/serial",
 		.serial_log = "/run/a,b.log", .extra = extra,
 	};
@@ -104,6 +104,34 @@ static void test_guest(void **state)
 	assert_false(has(&own, "-accel") || has(&own, "-cpu") || has(&own, "-display") || has(&own, "-serial") || has(&own, "-chardev"));
 }
 
+static void test_vhost(void **state)
+{
+	struct qemu_net net = {
+		.port = QEMU_PORT_VHOST, .mac = "52:54:00:00:00:01", .path = "/run/a,b/vhost", .mem = "1G", .queues = 4, .no_rom = true,
+	};
+	_cleanup_words_ struct words kvm = { 0 }, tcg = { 0 }, guest = { 0 };
+	size_t memories = 0;
+
+	(void)state;
+	qemu_add_net(&kvm, &debian, &net);
+	assert_true(has_pair(&kvm, "-m", "1G") && has_pair(&kvm, "-machine", "memory-backend=hospes-memory"));
+	assert_true(has_pair(&kvm, "-object", "memory-backend-memfd,id=hospes-memory,size=1G,share=on"));
+	assert_true(has_pair(&kvm, "-chardev", "socket,id=hospes,path=/run/a,,b/vhost,reconnect=1"));
+	assert_true(has_pair(&kvm, "-netdev", "vhost-user,id=hospes,chardev=hospes,queues=4"));
+	assert_true(has_pair(&kvm, "-device", "virtio-net-pci,netdev=hospes,mac=52:54:00:00:00:01,romfile=,rx_queue_size=1024,tx_queue_size=1024,"
+					      "mq=on,vectors=10"));
+	net.no_msix = true, net.queues = 0, net.no_rom = false;
+	qemu_add_net(&tcg, &debian, &net);
+	assert_true(has_pair(&tcg, "-netdev", "vhost-user,id=hospes,chardev=hospes"));
+	assert_true(has_pair(&tcg, "-device", "virtio-net-pci,netdev=hospes,mac=52:54:00:00:00:01,rx_queue_size=1024,tx_queue_size=1024,vectors=0"));
+
+	/* The guest's memory is said once. */
+	qemu_add_guest(&guest, &debian, &(struct qemu_guest){ .name = "g", .mem = "1G", .cpus = 1, .net = net, .qmp = "/q", .own_console = true });
+	for (size_t i = 0; i < guest.count; i++)
+		memories += !strcmp(guest.list[i], "-m");
+	assert_int_equal(memories, 1);
+}
+
 static void test_says(void **state)
 {
 	(void)state;
@@ -112,6 +140,8 @@ static void test_says(void **state)
 	assert_true(qemu_says_accel((char *[]){ "-machine", "q35,accel=tcg", NULL }));
 	assert_false(qemu_says_accel((char *[]){ "-machine", "q35", NULL }));
 	assert_false(qemu_says_accel(NULL));
+	assert_true(qemu_says_memory((char *[]){ "-m", "1G", NULL }) && qemu_says_memory((char *[]){ "-machine", "memory-backend=x", NULL }));
+	assert_false(qemu_says_memory((char *[]){ "-smp", "2", NULL }) || qemu_says_memory(NULL));
 	assert_true(qemu_says_console((char *[]){ "-m", "1G", "-vnc", ":1", NULL }));
 	assert_true(qemu_says_console((char *[]){ "--nographic", NULL }));
 	assert_false(qemu_says_console((char *[]){ "display", NULL }));
@@ -123,11 +153,10 @@ static void test_port(void **state)
 	enum qemu_port port;
 
 	(void)state;
-	assert_true(!qemu_port_parse(NULL, FABRIC_USER, &port) && port == QEMU_PORT_STREAM);
-	assert_true(!qemu_port_parse(NULL, FABRIC_BRIDGE, &port) && port == QEMU_PORT_TAP);
-	assert_true(!qemu_port_parse("dgram", FABRIC_USER, &port) && port == QEMU_PORT_DGRAM);
-	assert_int_equal(qemu_port_parse("vhost", FABRIC_USER, &port), -EINVAL);
-	assert_int_equal(qemu_port_parse("", FABRIC_USER, &port), -EINVAL);
+	assert_true(!qemu_port_parse("vhost", &port) && port == QEMU_PORT_VHOST);
+	assert_true(!qemu_port_parse("dgram", &port) && port == QEMU_PORT_DGRAM);
+	assert_int_equal(qemu_port_parse("vhos", &port), -EINVAL);
+	assert_int_equal(qemu_port_parse("", &port), -EINVAL);
 	assert_true(qemu_port_suits(QEMU_PORT_DGRAM, FABRIC_USER, "x") && qemu_port_suits(QEMU_PORT_TAP, FABRIC_BRIDGE, "x"));
 	assert_false(qemu_port_suits(QEMU_PORT_TAP, FABRIC_USER, "x") || qemu_port_suits(QEMU_PORT_STREAM, FABRIC_BRIDGE, "x"));
 	assert_int_equal(qemu_port_check(&old, QEMU_PORT_STREAM), 0);
@@ -201,7 +230,8 @@ static void test_publish(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_version), cmocka_unit_test(test_net), cmocka_unit_test(test_guest), cmocka_unit_test(test_says),
+		cmocka_unit_test(test_version), cmocka_unit_test(test_net), cmocka_unit_test(test_guest), cmocka_unit_test(test_vhost),
+		cmocka_unit_test(test_says),
 		cmocka_unit_test(test_port), cmocka_unit_test(test_quote), cmocka_unit_test(test_publish),
 	};
 
