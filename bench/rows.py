@@ -4,7 +4,7 @@
 import dataclasses
 
 from bench import work
-from bench.subjects import CLIENTS, SUBJECTS  # noqa: F401 (names are checked against them)
+from bench.subjects import CLIENTS, SUBJECTS
 
 
 @dataclasses.dataclass
@@ -155,6 +155,8 @@ def rows():
     made = [*namespace_rows(), *uml_rows(), *between_rows(), *qemu_rows(), *testpmd_rows(), *crowd_rows(), *scale_rows()]
     order = {}
     for row in made:
+        if row.client not in CLIENTS or not set(row.subjects) <= set(SUBJECTS):
+            raise ValueError(f"row {row.name}: no such client or subject")
         order.setdefault(row.group(), len(order))
     return sorted(made, key=lambda row: order[row.group()])
 

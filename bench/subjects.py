@@ -23,8 +23,6 @@ class Stage:
     """A scene with its backend and its guests, ready for work. Guest 0 is on a core of its own, like the only one; the second one shares the backend's."""
 
     def __init__(self, subject, client, mtu, guests):
-        if subject not in SUBJECTS or client not in CLIENTS:
-            raise Missing("the bench does not know it yet")
         if not set(CLIENTS[client].kinds) & set(SUBJECTS[subject].kinds):
             raise Missing(f"a guest of this kind ({client}) cannot be plugged into it")
         if mtu > SUBJECTS[subject].mtu_max:

@@ -161,8 +161,8 @@ def mode_lines(found):
         return []
     spins = sorted(sample["spin_before"] for sample in samples)
     part = len(spins) // 10
-    return [f"Round trip between the cores before a sample: median {statistics.median(spins):.0f} ns, one in ten below {spins[part]:.0f}, one in ten above {spins[-1 - part]:.0f}; "
-            f"load average {middle([sample['load'] for sample in samples if 'load' in sample])}.", ""]
+    return [f"Round trip between the cores before a sample: median {statistics.median(spins):.0f} ns, one in ten below {spins[part]:.0f}, "
+            f"one in ten above {spins[-1 - part]:.0f}; load average {middle([sample['load'] for sample in samples if 'load' in sample])}.", ""]
 
 
 def markdown(folder):
@@ -170,11 +170,13 @@ def markdown(folder):
     lines = [*machine_lines(folder), *mode_lines(found), "## Targets", "", "| work | target | ratio: median (range) | |", "| --- | --- | --- | --- |"]
     lines += [target_line(target, found, left_out) for target in TARGETS]
     lines += [flat_line(flat, found, left_out) for flat in FLAT] + [at_most_line(line, found, left_out) for line in AT_MOST]
-    lines += ["", "## Rows", "", "Median (range). The ratios are those of the row's first line to the subject, above 1 where ours is better: by rate, and by the backend's processor time."]
+    lines += ["", "## Rows", "", "Median (range). The ratios are those of the row's first line to the subject, above 1 where ours is better: "
+              "by rate, and by the backend's processor time."]
     for row in rows():
         if row.name not in found:
             continue
-        lines += ["", f"### {row.name}", "", "| subject | rate | backend's processor time | whole machine's | × rate | × processor | |", "| --- | --- | --- | --- | --- | --- | --- |"]
+        lines += ["", f"### {row.name}", "", "| subject | rate | backend's processor time | whole machine's | × rate | × processor | |",
+                  "| --- | --- | --- | --- | --- | --- | --- |"]
         lines += row_lines(row, found[row.name])
         lines += ["", *(f"{subject}: {reason}" for subject, reason in left_out.get(row.name, {}).items())]
     return "\n".join(lines) + "\n"

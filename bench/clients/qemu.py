@@ -29,8 +29,8 @@ class Qemu(Console):
         kernel, own = self.files()
         # The main loop carries the network for most ports: it belongs to the backend's core, the virtual processor to the guest's.
         self.core = None
-        words = ["qemu-system-x86_64", "-name", "guest,debug-threads=on", "-accel", "tcg", "-cpu", "max", "-m", MEMORY, "-smp", "1", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-                 "-serial", "stdio", "-kernel", kernel, "-initrd", own, "-append", "console=ttyS0 rdinit=/bench-init quiet mitigations=off",
+        words = ["qemu-system-x86_64", "-name", "guest,debug-threads=on", "-accel", "tcg", "-cpu", "max", "-m", MEMORY, "-smp", "1",
+                 "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio", "-kernel", kernel, "-initrd", own, "-append", "console=ttyS0 rdinit=/bench-init quiet mitigations=off",
                  *self.net(attachment)]
         # hospesd is another user's and must be able to write to a socket that QEMU makes.
         self.boot(words, attachment.netns if attachment.kind == "tap" else scene.host, umask=0)

@@ -28,9 +28,9 @@ class TestpmdPair:
         devices = [word for number, attachment in enumerate(attachments) for word in (
             "--vdev", f"net_virtio_user{number},path={attachment.path},queues=1,queue_size=1024,mac={attachment.mac}{self.options}")]
         peers = [f"--eth-peer={number},{attachments[1 - number].mac}" for number in range(2)]
-        self.process = scene.spawn(
-            [*OWN_RUN, "stdbuf", "-oL", "dpdk-testpmd", "--lcores", f"0@{core},1@{core}", "--no-huge", "-m", "512", "--no-pci", "--file-prefix=front", "--no-telemetry", *devices,
-             "--", "-i", "--nb-cores=1", "--total-num-mbufs=32768", *peers], scene.host, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        words = [*OWN_RUN, "stdbuf", "-oL", "dpdk-testpmd", "--lcores", f"0@{core},1@{core}", "--no-huge", "-m", "512", "--no-pci", "--file-prefix=front",
+                 "--no-telemetry", *devices, "--", "-i", "--nb-cores=1", "--total-num-mbufs=32768", *peers]
+        self.process = scene.spawn(words, scene.host, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.warm = False
         os.set_blocking(self.process.stdout.fileno(), False)
         scene.pollers.append(self.process)
