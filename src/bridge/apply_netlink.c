@@ -208,7 +208,8 @@ static int put_route(struct nl *n, const struct step *s)
 static int put_rule(struct nl *n, const struct step *s)
 {
 	bool add = s->kind == STEP_RULE_ADD;
-	struct nlmsghdr *h = nl_begin(n, add ? RTM_NEWRULE : RTM_DELRULE, add ? NLM_F_CREATE | NLM_F_EXCL : 0);
+	/* Not NLM_F_EXCL: it takes a rule that says more for the same as one that says less. */
+	struct nlmsghdr *h = nl_begin(n, add ? RTM_NEWRULE : RTM_DELRULE, add ? NLM_F_CREATE : 0);
 
 	if (!h)
 		return -ENOMEM;

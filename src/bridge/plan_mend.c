@@ -95,14 +95,21 @@ static int mend_route(struct snapshot *now, const struct step *off, unsigned int
 	return 0;
 }
 
+/* Does a rule name the same link, or, instead of the one that it went off, perhaps the one that it came on? */
+static bool is_name(const char *is, const char *was, const char *off)
+{
+	return !strcmp(is, was) || !strcmp(was, off);
+}
+
 static int mend_rule(struct snapshot *now, const struct step *off)
 {
 	struct route_rule *r;
 
-	for (size_t i = 0; i < now->rule_count; i++)
-		if (now->rules[i].priority == off->rule.priority && now->rules[i].family == off->rule.family &&
-		    now->rules[i].table == off->rule.table)
+	for (size_t i = 0; i < now->rule_count; i++) {
+		r = &now->rules[i];
+		if (route_rule_alike(r, &off->rule) && is_name(r->iif, off->rule.iif, off->link) && is_name(r->oif, off->rule.oif, off->link))
 			return 0;
+	}
 	r = insert((void **)&now->rules, &now->rule_count, 0, sizeof(*r));
 	if (!r)
 		return -ENOMEM;

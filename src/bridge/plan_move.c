@@ -239,19 +239,23 @@ static bool rule_is_there(const struct planner *p, const struct route_rule *r)
 	return false;
 }
 
-/* A policy rule that names the uplink names the bridge then. */
+static bool is_of_uplink(const struct planner *p, const struct route_rule *r)
+{
+	return p->uplink && (!strcmp(r->iif, p->b->uplink) || !strcmp(r->oif, p->b->uplink));
+}
+
+/*
+ * A policy rule that names the uplink names the bridge then. Those of one priority stand in the order in which they came, so they go off
+ * from the end, and, with the steps in reverse, come back from the front.
+ */
 static void move_rules(struct planner *p)
 {
-	for (size_t i = 0; p->uplink && i < p->now->rule_count; i++) {
-		const struct route_rule *r = &p->now->rules[i];
-
-		if (strcmp(r->iif, p->b->uplink) && strcmp(r->oif, p->b->uplink))
-			continue;
-		if (!rule_is_there(p, r))
-			add_rule(p, STEP_RULE_ADD, p->b->bridge, p->b->uplink, r);
-		if (!r->lost)
-			add_rule(p, STEP_RULE_DEL, p->b->uplink, "", r);
-	}
+	for (size_t i = 0; i < p->now->rule_count; i++)
+		if (is_of_uplink(p, &p->now->rules[i]) && !rule_is_there(p, &p->now->rules[i]))
+			add_rule(p, STEP_RULE_ADD, p->b->bridge, p->b->uplink, &p->now->rules[i]);
+	for (size_t i = p->now->rule_count; i-- > 0;)
+		if (is_of_uplink(p, &p->now->rules[i]) && !p->now->rules[i].lost)
+			add_rule(p, STEP_RULE_DEL, p->b->uplink, "", &p->now->rules[i]);
 }
 
 /* --- all of it --- */

@@ -81,12 +81,9 @@ int link_route_parse(struct link_route *r, const void *payload, size_t size)
 		take_attribute(r, attr);
 	if (r->multipath)
 		r->index = 0;
-	r->raw = malloc(size);
-	if (!r->raw)
-		return -ENOMEM;
-	memcpy(r->raw, payload, size);
+	r->raw = raw_copy(payload, size);
 	r->raw_size = size;
-	return 0;
+	return r->raw ? 0 : -ENOMEM;
 }
 
 static const struct nlattr *find(const struct link_route *r, uint16_t type)
@@ -187,24 +184,27 @@ bool link_route_is_default(const struct link_route *r)
 	return !r->bits && r->type == RTN_UNICAST;
 }
 
+/* IPv6 has routes for one's own prefix alone: "from". */
+static bool from_same(const struct link_route *a, const struct link_route *b)
+{
+	const struct nlattr *of_a = find(a, RTA_SRC), *of_b = find(b, RTA_SRC);
+
+	return header_of(a)->rtm_src_len == header_of(b)->rtm_src_len && !of_a == !of_b && (!of_a || addr_equal(attr_addr(of_a), attr_addr(of_b)));
+}
+
 bool link_route_same(const struct link_route *a, const struct link_route *b)
 {
 	return a->family == b->family && a->bits == b->bits && addr_equal(a->to, b->to) && a->table == b->table && a->metric == b->metric &&
 	       a->type == b->type && a->multipath == b->multipath && addr_equal(a->gateway, b->gateway) &&
 	       addr_equal(a->source, b->source) &&
-	       header_of(a)->rtm_tos == header_of(b)->rtm_tos;
+	       header_of(a)->rtm_tos == header_of(b)->rtm_tos && from_same(a, b);
 }
 
 int link_route_copy(struct link_route *out, const struct link_route *r)
 {
 	*out = *r;
-	if (!r->raw)
-		return 0;
-	out->raw = malloc(r->raw_size);
-	if (!out->raw)
-		return -ENOMEM;
-	memcpy(out->raw, r->raw, r->raw_size);
-	return 0;
+	out->raw = raw_copy(r->raw, r->raw_size);
+	return r->raw && !out->raw ? -ENOMEM : 0;
 }
 
 void link_route_fini(struct link_route *r)

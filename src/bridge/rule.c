@@ -50,12 +50,9 @@ int route_rule_parse(struct route_rule *r, const void *payload, size_t size)
 	*r = (struct route_rule){ .family = m->family, .bits = m->src_len, .table = m->table };
 	mnl_attr_for_each_payload((const struct nlattr *)((const char *)payload + HEADER), size - HEADER)
 		take_attribute(r, attr);
-	r->raw = malloc(size);
-	if (!r->raw)
-		return -ENOMEM;
-	memcpy(r->raw, payload, size);
+	r->raw = raw_copy(payload, size);
 	r->raw_size = size;
-	return 0;
+	return r->raw ? 0 : -ENOMEM;
 }
 
 static void put_name(struct nlmsghdr *h, uint16_t type, const char *is, const char *from, const char *to)
@@ -85,22 +82,46 @@ static bool name_same(const char *is, const char *moved, const char *from, const
 	return !strcmp(*from && !strcmp(is, from) ? to : is, moved);
 }
 
+/* The next attribute that tells rules apart, but for the links' names; NULL at the end. */
+static const struct nlattr *next_telling(const struct route_rule *r, const struct nlattr *after)
+{
+	const uint8_t *end = r->raw + r->raw_size;
+	const struct nlattr *a = after ? mnl_attr_next(after) : (const struct nlattr *)(const void *)(r->raw + HEADER);
+
+	for (; mnl_attr_ok(a, (int)(end - (const uint8_t *)a)); a = mnl_attr_next(a))
+		if (mnl_attr_get_type(a) != FRA_IIFNAME && mnl_attr_get_type(a) != FRA_OIFNAME && mnl_attr_get_type(a) != FRA_PAD)
+			return a;
+	return NULL;
+}
+
+/* Destination, mark, ports ...: as the kernel tells them, always in its own order. */
+bool route_rule_alike(const struct route_rule *a, const struct route_rule *b)
+{
+	struct fib_rule_hdr of_a = *(const struct fib_rule_hdr *)(const void *)a->raw, of_b = *(const struct fib_rule_hdr *)(const void *)b->raw;
+	const struct nlattr *x = NULL, *y = NULL;
+
+	of_a.flags = of_b.flags = 0;
+	if (memcmp(&of_a, &of_b, sizeof(of_a)))
+		return false;
+	do {
+		x = next_telling(a, x);
+		y = next_telling(b, y);
+		if (x && (!y || x->nla_len != y->nla_len || memcmp(x, y, x->nla_len)))
+			return false;
+	} while (x);
+	return !y;
+}
+
 bool route_rule_same(const struct route_rule *r, const struct route_rule *moved, const char *from, const char *to)
 {
-	return r->family == moved->family && r->priority == moved->priority && r->table == moved->table && r->bits == moved->bits &&
-	       addr_equal(r->from, moved->from) && name_same(r->iif, moved->iif, from, to) && name_same(r->oif, moved->oif, from, to);
+	return route_rule_alike(r, moved) && name_same(r->iif, moved->iif, from, to) && name_same(r->oif, moved->oif, from, to);
 }
 
 int route_rule_copy(struct route_rule *out, const struct route_rule *r)
 {
 	*out = *r;
-	if (!r->raw)
-		return 0;
-	out->raw = malloc(r->raw_size);
-	if (!out->raw)
-		return -ENOMEM;
-	memcpy(out->raw, r->raw, r->raw_size);
-	return 0;
+	out->raw = raw_copy(r->raw, r->raw_size);
+	return r->raw && !out->raw ? -ENOMEM : 0;
 }
 
 void route_rule_fini(struct route_rule *r)

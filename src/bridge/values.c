@@ -100,6 +100,13 @@ void attr_put_addr(struct nlmsghdr *h, uint16_t type, addr_t a)
 	mnl_attr_put(h, type, addr_is4(a) ? sizeof(four) : sizeof(a), addr_is4(a) ? (const void *)&four : (const void *)&a);
 }
 
+uint8_t *raw_copy(const void *raw, size_t size)
+{
+	uint8_t *copy = raw ? malloc(size) : NULL;
+
+	return copy ? memcpy(copy, raw, size) : NULL;
+}
+
 json_t *hex_to_json(const uint8_t *bytes, size_t size)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -49,12 +49,17 @@ int link_route_from_json(struct link_route *r, const json_t *json, const struct 
 int route_rule_parse(struct route_rule *r, const void *payload, size_t size);
 /** route_rule_put() - the payload of RTM_NEWRULE or RTM_DELRULE; iif and oif @from become @to ("" and "": as they are) */
 void route_rule_put(struct nlmsghdr *h, const struct route_rule *r, const char *from, const char *to);
-/** route_rule_same() - but for iif and oif @from that are @to */
+/** route_rule_alike() - the same in everything but iif and oif */
+bool route_rule_alike(const struct route_rule *a, const struct route_rule *b);
+/** route_rule_same() - the same, but for iif and oif @from that are @to */
 bool route_rule_same(const struct route_rule *r, const struct route_rule *moved, const char *from, const char *to);
 int route_rule_copy(struct route_rule *out, const struct route_rule *r);
 void route_rule_fini(struct route_rule *r);
 json_t *route_rule_to_json(const struct route_rule *r);
 int route_rule_from_json(struct route_rule *r, const json_t *json);
+
+/** raw_copy() - malloc'd; NULL when out of memory, or if @raw is NULL */
+uint8_t *raw_copy(const void *raw, size_t size);
 
 /** hex_to_json() - bytes as a string; hex_from_json() - malloc'd, NULL if it is none or too long */
 json_t *hex_to_json(const uint8_t *bytes, size_t size);

@@ -84,7 +84,13 @@ static void furnish(void)
 	      "ip -6 route add 2001:db8:aa::/48 via 2001:db8:1::9 dev uplink expires 3000 && "
 	      "ip -6 route add 2001:db8:bb::/48 nexthop via 2001:db8:1::9 nexthop via 2001:db8:1::a && "
 	      "ip -6 route add default via 2001:db8:1::1 dev uplink table 100");
-	shell("ip rule add iif uplink lookup 100 priority 1000 && ip rule add from 198.51.100.8 lookup 100 priority 1001 && "
+	/* Alike in what most differ by: priority, table, link. What is told less closely stands first, or the kernel refuses it. */
+	shell("ip -6 route add default from 2001:db8:7::/64 via fe80::1 dev uplink metric 3000 && "
+	      "ip -6 route add default from 2001:db8:8::/64 via fe80::1 dev uplink metric 3000");
+	shell("ip rule add iif uplink lookup 100 priority 1000 && ip rule add iif uplink to 10.51.0.0/16 lookup 100 priority 1000 && "
+	      "ip rule add iif uplink fwmark 7 lookup 100 priority 1000 && ip rule add oif uplink lookup 100 priority 1003 && "
+	      "ip rule add iif uplink ipproto tcp dport 25 lookup 100 priority 1000");
+	shell("ip rule add from 198.51.100.8 lookup 100 priority 1001 && "
 	      "ip -6 rule add oif uplink lookup 100 priority 1002");
 	shell("echo 2 >/proc/sys/net/ipv4/conf/uplink/rp_filter && echo 2 >/proc/sys/net/ipv6/conf/uplink/accept_ra");
 	/* Duplicate address detection ends after a second; but for one test nobody waits for it. */
