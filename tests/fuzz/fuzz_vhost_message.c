@@ -17,7 +17,7 @@
 #include "port/vhost/device.h"
 
 #define BIT(n)   (UINT64_C(1) << (n))
-#define OFFERED  (BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_RING_F_INDIRECT_DESC) | \
+#define OFFERED  (BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_RING_F_INDIRECT_DESC) | \
 		  BIT(VIRTIO_F_RING_PACKED) | BIT(VIRTIO_F_IN_ORDER) | BIT(VHOST_F_LOG_ALL) | BIT(VHOST_F_PROTOCOL_FEATURES))
 #define MEMORY   0x10000
 #define GUEST    UINT64_C(0x10000)
@@ -150,7 +150,10 @@ static uint32_t honest(const struct play *p, uint32_t request, uint32_t queue, s
 	case VHOST_SET_VRING_ADDR: *out = address_of(queue); return 40;
 	case VHOST_SET_VRING_KICK:
 	case VHOST_SET_VRING_CALL:
-	case VHOST_SET_VRING_ERR: *count = 1, *fd = queue & 1 ? p->pipes[request != VHOST_SET_VRING_KICK] : p->event; out->u64 = queue; return 8;
+	case VHOST_SET_VRING_ERR:
+		*count = 1, *fd = queue & 1 ? p->pipes[request != VHOST_SET_VRING_KICK] : p->event;
+		out->u64 = queue;
+		return 8;
 	case VHOST_SET_LOG_FD: *count = 1, *fd = p->event; return 0;
 	case VHOST_SET_BACKEND_REQ_FD: *count = 1, *fd = p->fd; return 0;
 	case VHOST_NET_SET_MTU: out->u64 = 1500; return 8;

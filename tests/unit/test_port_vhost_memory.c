@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/memfd.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -139,6 +140,32 @@ static void slots_come_and_go(void **state)
 	assert_int_equal(vhost_memory_add(&m, &r, fd), 0);
 	assert_non_null(vhost_memory_at(&m, 5 * 0x2000, &size));
 	vhost_memory_clear(&m);
+}
+
+/* Its mappings are whole huge pages, or munmap() refuses; and where the host has none left, a touch is like that of a page taken away. */
+static void huge_pages(void **state)
+{
+	const uint64_t huge = 2 << 20;
+	_cleanup_fd_ int fd = memfd_create("guest", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
+	struct vhost_memory m = { .count = 0 };
+	struct vhost_mapping mapping;
+	uint32_t size = 1;
+	uint8_t *at;
+
+	(void)state;
+	if (fd < 0 || ftruncate(fd, 3 * (off_t)huge) < 0)
+		skip();
+	assert_int_equal(vhost_memory_add(&m, &(struct vhost_region_message){ 0x3000, 0x4000, 0x3000, huge - 0x2000 }, fd), 0);
+	mapping = m.regions[0].mapping;
+	assert_int_equal((uintptr_t)mapping.start % huge, 0);
+	assert_int_equal(mapping.size, 2 * huge);
+	at = vhost_memory_at(&m, 0x3000, &size);
+	assert_int_equal(at - (uint8_t *)mapping.start, huge - 0x2000);
+	*at = 5;
+	assert_int_equal(*(volatile uint8_t *)at, 5);
+	vhost_memory_clear(&m);
+	assert_int_equal(mincore(mapping.start, 4096, (unsigned char[1]){ 0 }), -1);
+	assert_int_equal(errno, ENOMEM);
 }
 
 static void memory_is_taken_away(void **state)
@@ -331,6 +358,7 @@ int main(void)
 		cmocka_unit_test(wrong_regions),
 		cmocka_unit_test(no_more_than_the_address_space_bears),
 		cmocka_unit_test(slots_come_and_go),
+		cmocka_unit_test(huge_pages),
 		cmocka_unit_test(memory_is_taken_away),
 		cmocka_unit_test(other_faults_end_the_process),
 		cmocka_unit_test(guards_are_counted),
