@@ -120,15 +120,22 @@ def target_line(target, found, left_out):
     return f"| {target.text} | {wanted} | {middle(values)} ({ours}; {alike or pairs} of {pairs} pairs) | {verdict} |"
 
 
+def growth(flat, subject, found):
+    """From the row with few to that with many: the factor, and both costs. None if one is not there."""
+    few, many = ([cost_of(sample)[0] for sample in found.get(row, {}).get(subject, [])] for row in (flat.few, flat.many))
+    return (statistics.median(many) / statistics.median(few), few, many) if few and many else None
+
+
 def flat_line(flat, found, left_out):
-    few, many = ([cost_of(sample)[0] for sample in found.get(row, {}).get(flat.subject, [])] for row in (flat.few, flat.many))
     wanted = f"≤ {flat.factor:.3g} × the cost"
-    if not few or not many:
+    ours, beside = growth(flat, flat.subject, found), growth(flat, flat.beside, found)
+    if not ours:
         reason = left_out.get(flat.many, {}).get(flat.subject) or left_out.get(flat.few, {}).get(flat.subject)
         return f"| {flat.text} | {wanted} | – | not measured{': ' + reason if reason else ''} |"
-    growth = statistics.median(many) / statistics.median(few)
-    verdict = "met" if growth <= flat.factor else "missed"
-    return f"| {flat.text} | {wanted} | {growth:.3g}: {middle(few)} to {middle(many)} ns/packet ({flat.subject}) | {verdict} |"
+    text = f"{ours[0]:.3g}: {middle(ours[1])} to {middle(ours[2])} ns/packet ({flat.subject})"
+    if beside:
+        text += f"; {flat.beside}: {beside[0]:.3g}"
+    return f"| {flat.text} | {wanted} | {text} | {'met' if ours[0] <= flat.factor else 'missed'} |"
 
 
 def at_most_line(line, found, left_out):

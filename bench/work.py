@@ -265,7 +265,7 @@ class Frames(Work):
         self.ports = ports
 
     def prepare(self, scene, clients):
-        clients[0].begin(["frames", str(self.ports)])
+        clients[0].begin(["frames", clients[0].attachment.path, str(self.ports)])
 
     def measure(self, scene, clients, seconds):
         moved = clients[0].measure(seconds)
@@ -285,4 +285,6 @@ class FlowFrames(Frames):
         if self.flows + self.SPARE > limit:
             raise RuntimeError(f"each flow is a socket, and here a process has at most {limit} descriptors")
         servers_once(scene, ("load", 0), lambda: scene.spawn([TOOLS / "load", "serve", PORT], scene.host, BACK_CORE))
-        clients[0].begin(["flows", str(self.flows), "10.0.2.200", clients[0].host, PORT])
+        path = clients[0].attachment.path
+        to = [clients[0].host, PORT]
+        clients[0].begin(["flows", path, str(self.flows), "10.0.2.200", *to] if path else ["sockets", str(self.flows), *to])

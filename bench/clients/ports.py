@@ -7,16 +7,17 @@ import select
 import subprocess
 import time
 
-from bench.scene import TOOLS
+from bench.measure import Process
+from bench.scene import BACK_CORE, TOOLS
 
 
 class Ports:
-    kinds = ("stream",)
+    kinds = ("stream", "sockets")
     loopback = False
 
     @classmethod
     def make(cls, scene, peer, guests, core):
-        return [cls(scene, peer.attach(0, "stream"), core(0))]
+        return [cls(scene, peer.attach(0, next(kind for kind in cls.kinds if kind in peer.kinds)), core(0))]
 
     def __init__(self, scene, attachment, core):
         self.scene, self.attachment, self.core, self.process = scene, attachment, core, None
@@ -25,8 +26,7 @@ class Ports:
     def begin(self, words):
         """Start it anew; it is ready when ports or flows are there."""
         self.end()
-        what, count, *rest = words
-        self.process = self.scene.spawn([TOOLS / "ports", what, self.attachment.path, count, *rest], core=self.core,
+        self.process = self.scene.spawn([TOOLS / "ports", *words], self.scene.host, self.core if self.attachment.path else BACK_CORE,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if self.line(60) != "READY":
             raise RuntimeError("ports is not ready")
@@ -56,4 +56,5 @@ class Ports:
             self.process = None
 
     def backends(self):
-        return []
+        """Without a backend between, the generator's sockets are what a flow costs."""
+        return [] if self.attachment.path else [Process(self.process.pid)]

@@ -9,3 +9,12 @@ class Loopback(Peer):
 
     def attach(self, number, kind):
         return Attachment("none", "127.0.0.1", netns=self.scene.host)
+
+
+class PlainSockets(Peer):
+    """Nothing between the generator and the host: what as many sockets cost by themselves."""
+
+    name, kinds = "plain sockets", ("sockets",)
+
+    def attach(self, number, kind):
+        return Attachment("sockets", "127.0.0.1")

@@ -4,6 +4,7 @@
  *
  * ports frames SOCKET PORTS                        bursts between ports at random, a fixed number of them in flight
  * ports flows SOCKET FLOWS GUEST HOST HOST-PORT    datagrams from as many source ports, at random, as fast as they are taken
+ * ports sockets FLOWS HOST HOST-PORT               the same by as many sockets of its own, with nothing between: the kernel's part of that cost
  *
  * It says READY, takes a line with a number of seconds on its input, works so long and prints {"packets": N, "seconds": S}.
  */
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -36,6 +38,7 @@ struct load {
 	struct in_addr guest, host;
 	uint16_t host_port;
 	uint8_t gateway[6];
+	int *sockets;
 };
 
 static void die(const char *what)
@@ -276,31 +279,101 @@ static uint64_t run_flows(struct load *l, uint64_t end)
 	return sent;
 }
 
+/* --- sockets --- */
+
+static void open_sockets(struct load *l)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr = l->host, .sin_port = l->host_port };
+	struct rlimit limit;
+
+	if (!getrlimit(RLIMIT_NOFILE, &limit)) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	l->sockets = calloc(l->count, sizeof(*l->sockets));
+	if (!l->sockets)
+		die("memory");
+	for (unsigned int i = 0; i < l->count; i++) {
+		l->sockets[i] = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		if (l->sockets[i] < 0 || connect(l->sockets[i], (struct sockaddr *)&to, sizeof(to)) < 0)
+			die("socket");
+	}
+}
+
+static uint64_t run_sockets(struct load *l, uint64_t end)
+{
+	uint64_t sent = 0;
+	char data[64];
+
+	memset(data, 'D', sizeof(data));
+	for (; now_ns() < end; sent += BURST)
+		for (int i = 0; i < BURST; i++)
+			send(l->sockets[pick(l, l->count)], data, 60 + i % 3, 0);
+	return sent;
+}
+
+static unsigned int number(const char *word, unsigned int least, unsigned int most)
+{
+	unsigned long value = strtoul(word, NULL, 10);
+
+	if (value >= least && value <= most)
+		return value;
+	fprintf(stderr, "ports: a number from %u to %u is expected, not %s\n", least, most, word);
+	exit(2);
+}
+
+static struct in_addr address(const char *word)
+{
+	struct in_addr in;
+
+	if (inet_pton(AF_INET, word, &in) == 1)
+		return in;
+	fprintf(stderr, "ports: an IPv4 address is expected, not %s\n", word);
+	exit(2);
+}
+
+/* Open what the words say. Return: what then is run for a time, or NULL */
+static uint64_t (*open_load(struct load *l, int argc, char **argv))(struct load *l, uint64_t end)
+{
+	if (argc == 4 && !strcmp(argv[1], "frames")) {
+		l->count = number(argv[3], 2, PORTS_MAX);
+		attach_all(l, argv[2]);
+		return run_frames;
+	}
+	if (argc == 7 && !strcmp(argv[1], "flows")) {
+		l->count = number(argv[3], 1, 60000);
+		l->guest = address(argv[4]);
+		l->host = address(argv[5]);
+		l->host_port = htons(number(argv[6], 1, 65535));
+		open_flows(l, argv[2]);
+		return run_flows;
+	}
+	if (argc == 5 && !strcmp(argv[1], "sockets")) {
+		l->count = number(argv[2], 1, 60000);
+		l->host = address(argv[3]);
+		l->host_port = htons(number(argv[4], 1, 65535));
+		open_sockets(l);
+		return run_sockets;
+	}
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
 	static struct load l = { .random = 88172645463325252ull };
-	bool flows = argc == 7 && !strcmp(argv[1], "flows");
+	uint64_t (*run)(struct load *, uint64_t) = open_load(&l, argc, argv);
 	uint64_t start, packets;
 	double seconds;
 
-	if (!flows && (argc != 4 || strcmp(argv[1], "frames") != 0))
-		return fprintf(stderr, "ports frames SOCKET PORTS | ports flows SOCKET FLOWS GUEST HOST HOST-PORT\n"), 2;
-	l.count = atoi(argv[3]);
-	if (l.count < 1 || l.count > (flows ? 60000 : PORTS_MAX) || (!flows && l.count < 2))
-		return fprintf(stderr, "ports: 2 to %d ports, or 1 to 60000 flows\n", PORTS_MAX), 2;
-	if (flows) {
-		l.host_port = htons(atoi(argv[6]));
-		if (inet_pton(AF_INET, argv[4], &l.guest) != 1 || inet_pton(AF_INET, argv[5], &l.host) != 1)
-			return fprintf(stderr, "ports: an IPv4 address is expected\n"), 2;
-		open_flows(&l, argv[2]);
-	} else {
-		attach_all(&l, argv[2]);
+	if (!run) {
+		fprintf(stderr, "ports frames SOCKET PORTS | flows SOCKET FLOWS GUEST HOST HOST-PORT | sockets FLOWS HOST HOST-PORT\n");
+		return 2;
 	}
 	puts("READY");
 	fflush(stdout);
 	while (scanf("%lf", &seconds) == 1) {
 		start = now_ns();
-		packets = (flows ? run_flows : run_frames)(&l, start + seconds * 1e9);
+		packets = run(&l, start + seconds * 1e9);
 		printf("{\"packets\": %llu, \"seconds\": %.6f}\n", (unsigned long long)packets, (now_ns() - start) / 1e9);
 		fflush(stdout);
 	}
