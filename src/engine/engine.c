@@ -52,6 +52,11 @@ static int engine_load(struct engine *e, struct lan_config **out, char *error, s
 	return lan_config_load(out, e->plan.name, e->config_search ? found : e->config_path, error, size);
 }
 
+static void apply_poll(struct engine *e, const struct lan_config *config)
+{
+	loop_spin(e->loop, config->poll == CONFIG_POLL_AUTO ? SPIN_AUTO : config->poll);
+}
+
 static void say_change(void *owner, const char *change)
 {
 	json_array_append_new(owner, json_string(change));
@@ -68,6 +73,7 @@ static int control_wants_reload(void *owner, json_t *changes, char *error)
 	if (r < 0)
 		return r;
 	reload_apply(&parts, e->config, config, &report, loop_now(e->loop));
+	apply_poll(e, config);
 	/* The rest of the old one stays in force until a restart, and the next reload says so again. */
 	config->fabric = e->config->fabric;
 	memcpy(config->domain, e->config->domain, sizeof(config->domain));
@@ -192,6 +198,7 @@ static int apply_config(struct engine *e)
 	struct reload_parts parts = reload_parts(e);
 	struct reload_report report = { .say = say_start };
 
+	apply_poll(e, e->config);
 	return reload_apply(&parts, NULL, e->config, &report, loop_now(e->loop)) ? -EINVAL : 0;
 }
 

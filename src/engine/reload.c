@@ -162,6 +162,8 @@ static void reload_plan(struct lan_plan *plan, const struct lan_config *from, co
 		say(report, "connections are probed when quiet for %u seconds, each from its next packet on",
 			(unsigned int)to->keepalive_seconds);
 	}
+	if (from->poll != to->poll)
+		say(report, "Poll is as the file says from now on");
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		if (fixed[i].differs)
 			say(report, "%s cannot change while the LAN is up: hospes restart %s applies it", fixed[i].key, to->name);

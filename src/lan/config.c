@@ -250,6 +250,7 @@ static int new_config(struct lan_config **out, const char *name, char *error, si
 	}
 	*c = (struct lan_config){
 		.fabric = FABRIC_USER, .domain = "hospes", .mtu = 1500, .lease_seconds = 86400, .keepalive_seconds = 7200,
+		.poll = CONFIG_POLL_AUTO,
 		.host_access = HOST_ACCESS_LAN,
 		.flow_max = 65536,
 	};

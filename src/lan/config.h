@@ -20,6 +20,8 @@ struct guest_config {
 	unsigned int line;   /* where it was written */
 };
 
+#define CONFIG_POLL_AUTO (-1)
+
 struct lan_config {
 	char name[LAN_NAME_SIZE];
 	enum fabric fabric;
@@ -33,6 +35,7 @@ struct lan_config {
 	enum host_access host_access;
 	uint32_t flow_max;           /* Flows = 65536 */
 	uint32_t keepalive_seconds;  /* Keepalive = 7200 */
+	int32_t poll;                /* Poll = auto (CONFIG_POLL_AUTO), off (0), or microseconds */
 	struct guest_config *guests; size_t guest_count;
 	struct forward_rule *forwards; size_t forward_count;
 	struct bridge_config bridge; /* where fabric is FABRIC_BRIDGE */

@@ -140,6 +140,19 @@ static bool set_keepalive(struct config_draft *d, const char *value)
 	return config_parse_number(value, 1, 86400, &d->config->keepalive_seconds);
 }
 
+static bool set_poll(struct config_draft *d, const char *value)
+{
+	uint32_t v = 0;
+
+	if (!strcasecmp(value, "auto"))
+		d->config->poll = CONFIG_POLL_AUTO;
+	else if (!strcasecmp(value, "off") || config_parse_number(value, 0, 1000000, &v))
+		d->config->poll = (int32_t)v;
+	else
+		return false;
+	return true;
+}
+
 static bool set_guest_name(struct config_draft *d, const char *value)
 {
 	if (!guest_name_valid(value) || guest_name_reserved(value))
@@ -199,6 +212,7 @@ static const struct config_key keys[] = {
 	{ SECTION_LAN, "HostAccess", "lan, full or none", set_host_access, WORD_OF_USER },
 	{ SECTION_LAN, "Flows", "16 to 65536", set_flows, WORD_OF_USER },
 	{ SECTION_LAN, "Keepalive", "1 to 86400 seconds", set_keepalive, WORD_OF_USER },
+	{ SECTION_LAN, "Poll", "auto, off, or up to 1000000 microseconds", set_poll, WORD_OF_USER },
 	{ SECTION_GUEST, "Name",
 		"1 to 63 letters, digits and hyphens, no hyphen first or last, other than gateway, host, dns and localhost, such as web",
 		set_guest_name },

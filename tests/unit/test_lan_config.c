@@ -30,6 +30,7 @@ static void check_defaults(const struct lan_config *c)
 	assert_int_equal(c->mtu, 1500);
 	assert_int_equal(c->lease_seconds, 86400);
 	assert_int_equal(c->keepalive_seconds, 7200);
+	assert_int_equal(c->poll, CONFIG_POLL_AUTO);
 	assert_int_equal(c->host_access, HOST_ACCESS_LAN);
 	assert_int_equal(c->flow_max, 65536);
 	assert_int_equal(c->guest_count, 0);

@@ -134,6 +134,8 @@ def test_overlap_with_a_route_of_the_host(home):
     ("[LAN]\nIPv4 = 10.0.2.1/24\n", 2, "host bits"),
     ("[LAN]\nIPv6 = fd00::/48\n", 2, "/64"),
     ("[LAN]\nKeepalive = 0\n", 2, "1 to 86400"),
+    ("[LAN]\nPoll = often\n", 2, "auto, off"),
+    ("[LAN]\nPoll = 1000001\n", 2, "auto, off"),
     ("[LAN]\nLease = 5\n", 2, "two minutes"),
     ("[LAN]\n[LAN]\n", 2, "second [LAN]"),
     ("[Wan]\n", 1, "[Guest]"),
