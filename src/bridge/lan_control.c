@@ -36,12 +36,14 @@ static bool root_only(struct varlink_call *call, const char *what)
 
 static void control_status(void *owner, struct varlink_call *call, _unused_ const json_t *parameters)
 {
-	const struct lan_up *l = owner;
+	struct lan_up *l = owner;
 	json_t *status = lan_status_networks(&l->plan);
 
 	json_object_update_new(status, json_pack("{ss ss ss si ss si ss s{}}", "lan", l->plan.name, "fabric", "bridge", "domain", l->plan.domain,
 			"pid", (int)getpid(),
 						 "version", HOSPES_VERSION, "mtu", (int)l->mtu, "host_access", "lan", "flows"));
+	json_object_set_new(status, "dhcp_servers", lan_dhcp_servers_json(&l->heard, loop_now(l->p.loop)));
+	json_object_set_new(status, "lease_clashes", lan_lease_clashes_json(&l->clashes, l->guests));
 	varlink_reply(call, status);
 }
 

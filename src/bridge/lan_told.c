@@ -109,6 +109,8 @@ static void learn(struct lan_up *l, struct lan_tap *t, const struct learned *lea
 
 	if (!guest || (learned->kind == LEARNED_ADDRESS && !may_claim(l, t, learned->addr, now)))
 		return;
+	if (!l->services && learned->kind == LEARNED_LEASE && lease_clash_note(&l->clashes, l->guests, guest, learned->addr))
+		return;
 	/* What our own services lease they have written down themselves. */
 	if ((l->services && learned->kind == LEARNED_LEASE) || !learn_apply(l->guests, guest, learned, usec_wall() / USEC_S, now))
 		return;
@@ -129,6 +131,8 @@ bool lan_up_told(struct lan_up *l, unsigned int in, unsigned int out, const stru
 		return false;
 	if (from && t->persistent && !t->refused && mac_is_zero(t->mac))
 		bind_first(l, t, &iov[0]);
+	if (to)
+		dhcp_servers_hear(&l->heard, cursor_of_iov(iov, 2), now);
 	learned = to ? learn_to_guest(iov, 2) : learn_from_guest(iov, 2);
 	if (learned.kind != LEARNED_NOTHING)
 		learn(l, t, &learned, now);

@@ -98,7 +98,7 @@ static int start_services(struct lan_up *l, char *error, size_t size)
 {
 	struct services_params params = {
 		.loop = l->p.loop, .sockets = l->p.sockets, .guests = l->guests, .plan = &l->plan, .resolv_conf = l->p.resolv_conf, .link = l->bridge,
-		.leases_changed = lan_up_leases_changed, .owner = l,
+		.heard = &l->heard, .leases_changed = lan_up_leases_changed, .owner = l,
 	};
 	int r = *l->config->bridge.uplink || !(l->plan.ip4 || l->plan.ip6) ? 0 : services_new(&l->services, &params);
 

@@ -17,6 +17,8 @@
 #include "control/registry.h"
 #include "control/runtime.h"
 #include "io/varlink_server.h"
+#include "lan/dhcp_servers.h"
+#include "lan/lease_clash.h"
 
 #define LAN_UP_TAPS      256        /* of a LAN */
 #define LAN_UP_TAPS_USER 16         /* of one user that is not root, in all LANs: see lan_tap_count() */
@@ -79,6 +81,8 @@ struct lan_up {
 	struct registry *registry;
 	struct runtime *runtime;
 	struct varlink_server *control;
+	struct lease_clashes clashes;
+	struct dhcp_servers heard;      /* answers to guests behind taps */
 	struct services *services;      /* NULL: it has an uplink */
 	struct list taps;
 	size_t tap_count;

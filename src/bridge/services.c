@@ -23,6 +23,8 @@ static void port_input_batch(void *owner, struct port *from, const struct frame 
 {
 	struct services *s = owner;
 
+	for (size_t i = 0; i < count; i++)
+		dhcp_servers_hear(s->p.heard, frame_cursor(&frames[i]), loop_now(s->p.loop));
 	switch_input(s->sw, from, frames, count, loop_now(s->p.loop));
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 #include "bridge/packet_pool.h"
 #include "gateway/gateway.h"
+#include "lan/dhcp_servers.h"
 
 struct services;
 
@@ -12,6 +13,7 @@ struct services_params {
 	struct guests *guests;
 	const struct lan_plan *plan;       /* its MAC is the bridge's, its DNS service at the gateway's addresses */
 	const char *resolv_conf;
+	struct dhcp_servers *heard;        /* questions and answers of DHCP that come by are noted there */
 	unsigned int link;                 /* the bridge's index */
 	void (*leases_changed)(void *owner);
 	void *owner;

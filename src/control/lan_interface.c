@@ -110,6 +110,32 @@ json_t *lan_status_networks(const struct lan_plan *p)
 			 "gateway6", address_text(p->ip6, p->gateway6), "dns6", address_text(p->ip6, p->dns6));
 }
 
+json_t *lan_dhcp_servers_json(struct dhcp_servers *s, usec_t now)
+{
+	json_t *list = json_array();
+	char addr[ADDR_TEXT_SIZE], mac[MAC_TEXT_SIZE];
+
+	dhcp_servers_forget(s, now);
+	for (size_t i = 0; i < s->count; i++)
+		json_array_append_new(list, json_pack("{ss ss sI}", "address", addr_format(s->list[i].addr, addr), "mac",
+						      mac_format(s->list[i].mac, mac), "seconds",
+						      (json_int_t)((now - s->list[i].seen) / USEC_S)));
+	return list;
+}
+
+json_t *lan_lease_clashes_json(struct lease_clashes *c, struct guests *guests)
+{
+	char addr[ADDR_TEXT_SIZE], holder[MAC_TEXT_SIZE], second[MAC_TEXT_SIZE];
+	json_t *list = json_array();
+
+	lease_clash_settle(c, guests);
+	for (size_t i = 0; i < c->count; i++)
+		json_array_append_new(list, json_pack("{ss ss ss}", "address", addr_format(c->list[i].addr, addr), "holder",
+						      mac_format(c->list[i].holder, holder), "second",
+						      mac_format(c->list[i].second, second)));
+	return list;
+}
+
 /* --- drops --- */
 
 json_t *lan_drops_json(const uint64_t drops[static DROP_COUNT])

@@ -7,6 +7,8 @@
 #pragma once
 #include "control/registry.h"
 #include "io/varlink_server.h"
+#include "lan/dhcp_servers.h"
+#include "lan/lease_clash.h"
 
 #define LAN_INTERFACE "org.hospes.Lan"
 
@@ -37,6 +39,10 @@ json_t *lan_guest_json(const struct guest *g);
 json_t *lan_guests_json(struct guests *guests);
 /** lan_drops_json() - counters by enum drop, as the interface's type Drop; those that are zero are left out */
 json_t *lan_drops_json(const uint64_t drops[static DROP_COUNT]);
+/** lan_dhcp_servers_json() - who was heard to answer DHCP, as Status has them; forgets who has gone */
+json_t *lan_dhcp_servers_json(struct dhcp_servers *s, usec_t now);
+/** lan_lease_clashes_json() - guests that were given one lease, as Status has them; forgets what is over */
+json_t *lan_lease_clashes_json(struct lease_clashes *c, struct guests *guests);
 /** lan_status_networks() - network4, gateway4, dns4 and the same of IPv6, as Status has them */
 json_t *lan_status_networks(const struct lan_plan *plan);
 

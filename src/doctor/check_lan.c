@@ -135,10 +135,37 @@ static void compare_guests(struct findings *out, const char *where, const struct
 				same_address(out, where, a->addresses[i], guest_name(out, a), guest_name(out, b));
 }
 
+static const char *name_of(const struct facts *f, struct findings *out, struct mac mac)
+{
+	char text[MAC_TEXT_SIZE];
+
+	for (size_t i = 0; i < f->lan.guest_count; i++)
+		if (mac_equal(f->lan.guests[i].mac, mac))
+			return guest_name(out, &f->lan.guests[i]);
+	return say(out, "%s", mac_format(mac, text));
+}
+
+static void one_lease(const struct facts *f, struct findings *out, const struct clash_fact *clash)
+{
+	const char *holder = name_of(f, out, clash->holder), *second = name_of(f, out, clash->second);
+	char text[ADDR_TEXT_SIZE];
+
+	findings_add(out, (struct finding){
+		.severity = SEVERITY_ERROR,
+		.symptom = say(out, "guest %s reaches nobody by its address %s", second, addr_format(clash->addr, text)),
+		.cause = say(out, "the network's DHCP server gave one lease to two guests, and it is %s's: clones of one image call themselves the "
+			     "same (machine-id), and get the same address", holder),
+		.where = say(out, "acknowledgements to %s and %s (Status, lease_clashes)", holder, second),
+		.advice = say(out, "inside %s: rm -f /etc/machine-id /var/lib/dbus/machine-id /var/lib/dhcp/*; systemd-machine-id-setup; reboot", second),
+	});
+}
+
 void check_duplicate_address(const struct facts *f, struct findings *out)
 {
 	const struct probe_facts *p = &f->probe;
 
+	for (size_t i = 0; i < f->lan.clash_count; i++)
+		one_lease(f, out, &f->lan.clashes[i]);
 	for (size_t i = 0; i < f->lan.guest_count; i++)
 		for (size_t k = 0; k < i; k++)
 			compare_guests(out, say(out, "%s ls", hospes(f, out)), &f->lan.guests[k], &f->lan.guests[i]);

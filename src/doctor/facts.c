@@ -22,7 +22,8 @@ void facts_fini(struct facts *f)
 		client_fini(&f->clients[i]);
 	void *lists[] = {
 		f->target.config, f->neighbours, f->sysctls, f->holders, f->clients, f->nics, f->devices,
-		f->groups, f->owners, f->gaps, f->lan.guests, f->lan.drops, f->lan.forwards, f->probe.addresses, f->probe.dhcp,
+		f->groups, f->owners, f->gaps, f->lan.guests, f->lan.drops, f->lan.forwards, f->lan.servers, f->lan.clashes,
+		f->probe.addresses, f->probe.dhcp,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)

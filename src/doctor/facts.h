@@ -73,8 +73,12 @@ struct probe_facts {
 	addr_t asked;
 	struct mac foreign_mac;
 	struct answer_fact *addresses; size_t address_count;
+	bool dhcp_asked;
 	struct answer_fact *dhcp; size_t dhcp_count;      /* servers that made an offer */
 };
+
+/* One lease that two guests were given */
+struct clash_fact { addr_t addr; struct mac holder, second; };
 
 enum lan_state { LAN_UNKNOWN, LAN_DOWN, LAN_UP, LAN_DEAD, LAN_SILENT };
 
@@ -87,6 +91,8 @@ struct lan_facts {
 	struct guest_fact *guests; size_t guest_count;
 	struct drop_fact *drops; size_t drop_count;
 	struct forward_fact *forwards; size_t forward_count;
+	struct clash_fact *clashes; size_t clash_count;
+	struct answer_fact *servers; size_t server_count; /* of DHCP, that the daemon has heard */
 };
 
 enum kvm_state { KVM_UNKNOWN, KVM_WORKS, KVM_BROKEN };

@@ -27,7 +27,8 @@ void gather_lan(struct facts *f);
 /** gather_read() - a small file of /proc or /sys, its last newline cut off. Return: false if it cannot be read. */
 bool gather_read(const char *path, char *into, size_t size);
 
-/** gather_lan_list() - what List and ListForwards answer, into the facts; pure */
+/** gather_lan_list() - what Status, List and ListForwards answer, into the facts; pure */
+void gather_lan_status(struct facts *f, const json_t *status);
 void gather_lan_list(struct facts *f, const json_t *list);
 void gather_lan_forwards(struct facts *f, const json_t *reply);
 /** gather_client() - the DHCP clients that this process is, if it is one; @program: as the kernel calls it */

@@ -182,7 +182,10 @@ static void gather_dhcpcd(struct facts *f, pid_t pid, const char *title)
 
 /* --- systemd-networkd --- */
 
-/* A client's identity is its hardware address, or a machine's DUID behind a number of the link (RFC 4361); only that number is another's. */
+/*
+ * A client's identity is its hardware address, or a machine's DUID behind a number of the link (RFC 4361); only that number is another
+ * link's.
+ */
 static void read_identity(struct dhcp_client *c, const char *path)
 {
 	_cleanup_(file_closep) FILE *file = fopen(path, "re");

@@ -120,8 +120,37 @@ static json_t *ask(int fd, const char *method, int *error)
 	return NULL;
 }
 
-static void read_status(struct lan_facts *lan, const json_t *status)
+static void keep_server(struct facts *f, const json_t *json)
 {
+	const char *address = json_string_value(json_object_get(json, "address")), *mac = json_string_value(json_object_get(json, "mac"));
+	struct answer_fact server, *kept;
+
+	if (!address || !mac || !addr_parse(address, &server.addr) || !mac_parse(mac, &server.mac))
+		return;
+	kept = facts_add(f, lan.servers, lan.server_count);
+	if (kept)
+		*kept = server;
+}
+
+static void keep_clash(struct facts *f, const json_t *json)
+{
+	const char *address = json_string_value(json_object_get(json, "address"));
+	const char *holder = json_string_value(json_object_get(json, "holder")), *second = json_string_value(json_object_get(json, "second"));
+	struct clash_fact clash, *kept;
+
+	if (!address || !holder || !second || !addr_parse(address, &clash.addr) || !mac_parse(holder, &clash.holder) ||
+	    !mac_parse(second, &clash.second))
+		return;
+	kept = facts_add(f, lan.clashes, lan.clash_count);
+	if (kept)
+		*kept = clash;
+}
+
+void gather_lan_status(struct facts *f, const json_t *status)
+{
+	struct lan_facts *lan = &f->lan;
+	const json_t *one;
+	size_t i;
 	const char *gateway = json_string_value(json_object_get(status, "gateway4"));
 
 	copy(lan->host_access, sizeof(lan->host_access), status, "host_access");
@@ -129,6 +158,10 @@ static void read_status(struct lan_facts *lan, const json_t *status)
 		lan->bits4 = 0;
 	if (gateway && !addr_parse(gateway, &lan->gateway4))
 		lan->gateway4 = ADDR_ANY;
+	json_array_foreach(json_object_get(status, "dhcp_servers"), i, one)
+		keep_server(f, one);
+	json_array_foreach(json_object_get(status, "lease_clashes"), i, one)
+		keep_clash(f, one);
 }
 
 static void talk(struct facts *f, int fd)
@@ -148,7 +181,7 @@ static void talk(struct facts *f, int fd)
 			return;
 		}
 		if (i == 0)
-			read_status(lan, reply);
+			gather_lan_status(f, reply);
 		else if (i == 1)
 			gather_lan_list(f, reply);
 		else

@@ -17,15 +17,17 @@
 
 static void dir_closep(DIR **dir) { if (*dir) closedir(*dir); }
 
-/* Another's namespace cannot be told without privilege: then it counts as ours. */
-static bool is_in_our_network(pid_t pid)
+enum namespace { OURS, ANOTHER, UNKNOWN };
+
+/* Another user's cannot be told without privilege. */
+static enum namespace network_of(pid_t pid)
 {
 	char path[64], own[64] = "", its[64] = "";
 
 	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
 	if (readlink(path, its, sizeof(its) - 1) < 0 || readlink("/proc/self/ns/net", own, sizeof(own) - 1) < 0)
-		return true;
-	return !strcmp(own, its);
+		return UNKNOWN;
+	return strcmp(own, its) ? ANOTHER : OURS;
 }
 
 /* The name of the tap behind a descriptor, from its fdinfo ("iff:\ttap0"). */
@@ -238,17 +240,20 @@ static size_t read_words(pid_t pid, char *text, char **words)
 
 static void gather_process(struct facts *f, pid_t pid, char *text, char **words)
 {
+	enum namespace network = network_of(pid);
 	char path[64], program[PROGRAM_NAME];
 	size_t count;
 
 	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	if (!gather_read(path, program, sizeof(program)) || !is_in_our_network(pid))
+	if (!gather_read(path, program, sizeof(program)) || network == ANOTHER)
 		return;
 	gather_holds(f, pid, program);
 	count = read_words(pid, text, words);
 	if (!strncmp(program, "qemu", 4))
 		gather_nics(f, pid, words, count);
-	gather_client(f, pid, program, words, count);
+	/* It may be a container's, on a link of the same name: what is said of a client must be sure. */
+	if (network == OURS)
+		gather_client(f, pid, program, words, count);
 }
 
 void gather_processes(struct facts *f)

@@ -133,6 +133,7 @@ static void probe_dhcp(struct probe *p)
 	struct answer_fact server;
 	size_t size;
 
+	p->f->probe.dhcp_asked = true;
 	place_send(&p->place, frame, probe_discover(frame, p->mac, p->xid));
 	while (usec_now() < until) {
 		size = place_receive(&p->place, until);

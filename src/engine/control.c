@@ -27,6 +27,8 @@ static void control_status(void *owner, struct varlink_call *call, _unused_ cons
 	json_object_update_new(status, json_pack("{ss ss ss si ss si ss so}", "lan", p->name, "fabric", "user", "domain", p->domain,
 						 "pid", (int)getpid(), "version", HOSPES_VERSION, "mtu", (int)p->mtu,
 						 "host_access", host_access_name(p->host_access), "flows", counts));
+	json_object_set_new(status, "dhcp_servers", lan_dhcp_servers_json(c->parts.heard, loop_now(c->parts.loop)));
+	json_object_set_new(status, "lease_clashes", json_array()); /* all leases are our own */
 	varlink_reply(call, status);
 }
 

@@ -21,6 +21,7 @@ struct control_parts {
 	struct ports *ports;
 	struct registry *registry;
 	struct lease_store *leases;
+	struct dhcp_servers *heard;
 
 	/* Apply the configuration anew: @changes gets a text for each change. Return: 0, or negative errno with @error (1024 bytes). */
 	int (*reload)(void *owner, json_t *changes, char *error);

@@ -35,6 +35,7 @@ struct engine {
 	struct gateway *gateway;
 	struct listeners *listeners;
 	struct control *control;
+	struct dhcp_servers heard;
 };
 
 /* --- configuration --- */
@@ -174,7 +175,7 @@ static void leases_changed(void *owner)
 
 static int make_network(struct engine *e)
 {
-	struct ports_params ports = { .loop = e->loop, .guests = e->guests, .plan = &e->plan };
+	struct ports_params ports = { .loop = e->loop, .guests = e->guests, .plan = &e->plan, .heard = &e->heard };
 	struct registry_params registry = { .guests = e->guests, .lan = e->plan.name, .machine_id = e->machine_id };
 	struct gateway_params gateway = { .loop = e->loop, .guests = e->guests, .plan = &e->plan, .resolv_conf = e->folders.resolv_conf,
 					  .flow_max = e->config->flow_max, .no_peek_offset = e->no_peek_offset, .leases_changed = leases_changed, .owner = e };
@@ -206,7 +207,7 @@ static int make_control(struct engine *e)
 {
 	struct control_parts parts = {
 		.loop = e->loop, .plan = &e->plan, .guests = e->guests, .sw = e->sw, .gateway = e->gateway, .ports = e->ports,
-		.registry = e->registry, .leases = &e->leases,
+		.registry = e->registry, .leases = &e->leases, .heard = &e->heard,
 		.reload = control_wants_reload, .down = control_wants_down, .ended = control_ended, .owner = e,
 	};
 	_cleanup_fd_ int fd = runtime_socket(e->runtime, "control", SOCK_STREAM);

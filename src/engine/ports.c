@@ -62,8 +62,12 @@ static void ports_input(void *owner, struct port *from, const struct frame *fram
 
 		cursor_skip(&c, sizeof(struct mac));
 		cursor_copy(&c, &source, sizeof(source));
-		if (!cursor_failed(&c))
-			note_guest(t, from, source, now);
+		if (cursor_failed(&c))
+			continue;
+		note_guest(t, from, source, now);
+		/* What the switch takes for forged is not believed. */
+		if (t->parts.heard && mac_equal(slot_of(t, from)->seen, source))
+			dhcp_servers_hear(t->parts.heard, frame_cursor(&frames[i]), now);
 	}
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 #include "gateway/gateway.h"
 #include "io/loop.h"
+#include "lan/dhcp_servers.h"
 #include "lan/guest.h"
 #include "port/port.h"
 #include "switch/switch.h"
@@ -22,6 +23,7 @@ struct ports_params {
 	struct switch_ *sw;
 	struct guests *guests;
 	const struct lan_plan *plan;
+	struct dhcp_servers *heard; /* guests that serve DHCP are noted there; NULL: nobody wants to know */
 	const struct fault *fault;  /* what every guest's port gets a copy of; NULL: none */
 };
 

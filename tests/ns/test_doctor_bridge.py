@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.bridge_fixtures import bridged, closing, lan_world, plug  # noqa: F401
 from tests.support.bridge_guest import KernelGuest
+from tests.support.doctor import background
 from tests.support.lan import USER, wait_for
 from tests.support.netns import Netns, link
 
@@ -111,6 +112,63 @@ def test_another_dhcp_server_behind_nat(up, lan_world, closing):  # noqa: F811
         server.kill()
         server.wait(10)
     assert asked.found("dhcp-servers", "--probe") == []
+
+
+def dnsmasq(netns, pool):
+    return background(netns.command(["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=eth0", "--bind-interfaces",
+                                     f"--dhcp-range={pool}", "--pid-file=", "--user=root", "--dhcp-leasefile=/dev/null", "--no-ping"]))
+
+
+def ask(asked, guest, lan_world):  # noqa: F811
+    """A guest asks for a lease; what the doctor makes of it, without sending anything itself."""
+    guest.dhcp(lan_world.host.path)
+    return asked.found("dhcp-servers")
+
+
+def test_another_dhcp_server_is_heard(up, lan_world, bridged, closing):  # noqa: F811
+    """Without --probe: answers to guests are told to the service by its rules."""
+    asked = up(LAN)
+    guest = closing(KernelGuest(bridged, "web"))
+    assert not ask(asked, guest, lan_world)
+    with dnsmasq(lan_world.lanhost, "192.168.1.200,192.168.1.210"):
+        found = wait_for(lambda: ask(asked, guest, lan_world), 30, "the other server's answer")
+        assert lan_world.ROUTER4 in found[0]["cause"] and lan_world.LANHOST4 in found[0]["cause"] and "dhcp_servers" in found[0]["where"]
+        assert asked.found("dhcp-servers", user=USER), "an ordinary user of the LAN is told, too"
+    # Off again: the next round is without it.
+    wait_for(lambda: not ask(asked, guest, lan_world), 40, "a round without it")
+    assert lan_world.ping(guest, lan_world.ROUTER4)
+
+
+def test_another_dhcp_server_is_heard_behind_nat(up, lan_world, bridged, closing):  # noqa: F811
+    asked = up(NAT)
+    guest, other = closing(KernelGuest(bridged, "web")), closing(Netns("other"))
+    assert not ask(asked, guest, lan_world)
+    link(lan_world.host, "port9", other, "eth0")
+    lan_world.host.ip("link set port9 master br0")
+    other.ip("address add 10.20.0.9/24 dev eth0")
+    with dnsmasq(other, "10.20.0.200,10.20.0.210"):
+        assert "10.20.0.9" in wait_for(lambda: ask(asked, guest, lan_world), 30, "the other server's answer")[0]["cause"]
+    wait_for(lambda: not ask(asked, guest, lan_world), 40, "a round without it")
+    assert lan_world.ping(guest, lan_world.SERVER4)
+
+
+def test_one_lease_for_two_guests(up, lan_world, bridged, closing):  # noqa: F811
+    """Clones of one image: both send one client identifier, and the router gives both one address. The second gets an identity of its own, as the
+    advice says (here the client's argument stands for the machine-id, which a namespace has not)."""
+    asked = up(LAN)
+    one, two = closing(KernelGuest(bridged, "one")), closing(KernelGuest(bridged, "two"))
+    told = one.dhcp(lan_world.host.path, client_id="ff00000001abcdef")
+    assert lan_world.ping(one, lan_world.ROUTER4) and not asked.found("duplicate-address")
+    again = two.dhcp(lan_world.host.path, client_id="ff00000001abcdef")
+    assert again["ip"] == told["ip"], "the router believes that they are one"
+    found = wait_for(lambda: asked.found("duplicate-address"), what="the second lease to be told")
+    assert len(found) == 1 and told["ip"] in found[0]["symptom"] and "guest two" in found[0]["symptom"] and "one's" in found[0]["cause"]
+    assert "machine-id" in found[0]["advice"] and not lan_world.ping(two, lan_world.ROUTER4, 1)
+    two.ip("address flush dev eth0")
+    assert two.dhcp(lan_world.host.path, client_id="ff00000002abcdef")["ip"] != told["ip"]
+    wait_for(lambda: not asked.found("duplicate-address"), what="the second's own lease")
+    # The router's ARP table may still have the second's MAC for the first's address, until it asks again.
+    assert lan_world.ping(two, lan_world.ROUTER4) and lan_world.ping(one, lan_world.ROUTER4, 30)
 
 
 def test_the_hosts_dhcp_client_is_told_where_to_go(up, lan_world, bridged):  # noqa: F811

@@ -10,10 +10,10 @@ import subprocess
 import pytest
 
 from tests.support.bridge import Host
-from tests.support.doctor import Doctor, node
+from tests.support.doctor import Doctor, background, node
 from tests.support.lan import USER, Daemon, wait_for
 from tests.support.tap import TapGuest
-from tests.support.wire import ARP, DNS4, Ether, Guest
+from tests.support.wire import ARP, BOOTP, DHCP, DNS4, IP, UDP, Ether, Guest
 
 
 class UserDoctor(Doctor):
@@ -149,6 +149,37 @@ def test_another_dhcp_server_on_the_lan(doctor, daemon):
         server.wait(10)
         guest.remove()
     assert not doctor.found("dhcp-servers", "--probe")
+
+
+def test_another_dhcp_server_is_heard(doctor, daemon):
+    """Without --probe: what a guest is answered passes the switch, and its daemon tells. A guest asks with a client of its own."""
+    rogue, guest = TapGuest(daemon, "rogue"), TapGuest(daemon, "web")
+    ask = guest.command(["busybox", "udhcpc", "-f", "-q", "-n", "-i", "eth0", "-s", "/bin/true", "-t", "3", "-T", "1"])
+    try:
+        subprocess.run(ask, capture_output=True, timeout=30, check=False)
+        assert not doctor.found("dhcp-servers") and daemon.call("Status")["dhcp_servers"] == [], "our own answers are ours"
+        with background(rogue.command(["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--interface=eth0", "--bind-interfaces",
+                                       "--dhcp-range=10.0.2.200,10.0.2.210", "--pid-file=", "--user=root", "--dhcp-leasefile=/dev/null", "--no-ping"])):
+            wait_for(lambda: subprocess.run(ask, capture_output=True, timeout=30, check=False) and doctor.found("dhcp-servers"), 20, "the rogue's answer")
+            found = doctor.found("dhcp-servers")
+            assert f"{rogue.lease['address4']} at {rogue.lease['mac']} (guest rogue)" in found[0]["cause"] and "dhcp_servers" in found[0]["where"]
+            assert found[0]["severity"] == "error" and "--probe" in found[0]["advice"]
+        # It is turned off: asked anew it says nothing, and once that round is over it is not there without --probe, either.
+        assert not doctor.found("dhcp-servers", "--probe")
+        wait_for(lambda: not doctor.found("dhcp-servers"), 20, "the end of the round")
+    finally:
+        rogue.remove()
+        guest.remove()
+
+
+def test_a_rogue_dhcp_server_that_leaves(doctor, daemon):
+    """A guest that has gone serves nobody: nothing has to be asked for that."""
+    rogue = Guest(daemon, mac="02:00:00:00:00:aa")
+    rogue.send(Ether(src=rogue.mac, dst="ff:ff:ff:ff:ff:ff") / IP(src="10.0.2.100", dst="255.255.255.255") / UDP(sport=67, dport=68) /
+               BOOTP(op=2, yiaddr="10.0.2.66", chaddr=bytes(6)) / DHCP(options=[("message-type", "offer"), ("server_id", "10.0.2.100"), "end"]))
+    wait_for(lambda: doctor.found("dhcp-servers"), what="the forger's offer")
+    rogue.close()
+    wait_for(lambda: not doctor.found("dhcp-servers"), what="the forger to leave")
 
 
 # --- the machine below

@@ -110,13 +110,16 @@ class KernelGuest(Netns):
                 with contextlib.suppress(OSError):
                     os.write(other[fd], os.read(fd, 70000))
 
-    def dhcp(self, path, seconds=10):
-        """One lease by udhcpc: what it was told, by name; empty if nobody answered. The address and the route are set."""
+    def dhcp(self, path, seconds=10, client_id=None):
+        """One lease by udhcpc: what it was told, by name; empty if nobody answered. The address and the route are set. client_id: hexadecimal"""
         script, told = path / f"{self.name}.udhcpc", path / f"{self.name}.told"
         script.write_text(f'#!/bin/sh\n[ "$1" = bound ] || exit 0\nip address replace "$ip/$mask" dev eth0\n'
                           f'[ -z "$router" ] || ip route replace default via "${{router%% *}}"\nenv >{told}\n')
         script.chmod(0o755)
         words = ["busybox", "udhcpc", "-f", "-q", "-n", "-i", "eth0", "-s", str(script), "-t", "4", "-T", "1", "-O", "search"]
+        if client_id:
+            words += ["-x", f"0x3d:{client_id}"]
+        told.unlink(missing_ok=True)
         subprocess.run(self.command(words), capture_output=True, timeout=seconds + 10, check=False)
         if not told.exists():
             return {}

@@ -3,6 +3,7 @@
 #include "unit.h"
 #include <unistd.h>
 #include "doctor/check.h"
+#include "doctor/gather.h"
 
 /* A bridge as it should be, with room for what a test breaks: "..." of links, addresses, routes and sysctls behind commas. */
 #define HOST(links, addresses, routes, sysctls)                                                                                              \
@@ -419,10 +420,43 @@ static void resolvers(void **state)
 	finds(f, "resolver", SEVERITY_ERROR, NULL);
 }
 
+struct line { struct dhcp_client client; const char *line; };
+
+static const struct line client_lines[] = {
+	{ { .kind = CLIENT_DHCPCD, .pid = 7, .family = "-4" },
+	  "dhcpcd -4 -x eth0; ip -4 address flush dev eth0; dhcpcd -4 br0" },
+	{ { .kind = CLIENT_DHCPCD_ALL, .pid = 7 },
+	  "printf '%s\\n' 'denyinterfaces eth0' 'interface br0' | tee -a /etc/dhcpcd.conf >/dev/null && { dhcpcd -x || dhcpcd -x; }; "
+	  "ip -4 address flush dev eth0; dhcpcd" },
+	{ { .kind = CLIENT_NETWORKD, .pid = 7, .identity = "IAID=0x01020304" },
+	  "printf '%s\\n' '[Match]' Name=eth0 '[Link]' Unmanaged=yes | tee /etc/systemd/network/05-hospes-eth0.network >/dev/null && "
+	  "printf '%s\\n' '[Match]' Name=br0 '[Network]' DHCP=ipv4 '[DHCPv4]' IAID=0x01020304 | "
+	  "tee /etc/systemd/network/05-hospes-br0.network >/dev/null && systemctl restart systemd-networkd" },
+	{ { .kind = CLIENT_NETWORK_MANAGER, .pid = 7 },
+	  "nmcli device set eth0 managed no && nmcli device set br0 managed yes && nmcli connection add save no type bridge con-name hospes-br0 "
+	  "ifname br0 bridge.stp no bridge.mac-address 02:00:00:00:00:10 ipv4.method auto ipv6.method ignore && nmcli connection up hospes-br0" },
+};
+
+static void lines_of_clients(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(client_lines); i++) {
+		struct facts f = host(HOST("", "", "", ""));
+		struct dhcp_client *c = facts_add(&f, clients, client_count);
+
+		*c = client_lines[i].client;
+		strcpy(c->link, "eth0");
+		c->command = strdup("it");
+		f.net->address_count = 0;
+		finds(f, "port-dhcp", SEVERITY_ERROR, client_lines[i].line);
+	}
+}
+
 static void keep_server(struct facts *f, const char *addr)
 {
 	struct answer_fact *a = facts_add(f, probe.dhcp, probe.dhcp_count);
 
+	f->probe.dhcp_asked = true;
 	assert_true(addr_parse(addr, &a->addr));
 }
 
@@ -455,15 +489,57 @@ static void probes(void **state)
 	finds(f, "dhcp-servers", SEVERITY_ERROR, NULL);
 }
 
+/* What a LAN's daemon says of itself. */
+static void hear(struct facts *f, const char *json)
+{
+	json_t *status = json_loads(json, 0, NULL);
+
+	assert_non_null(status);
+	gather_lan_status(f, status);
+	json_decref(status);
+}
+
+#define HEARD(address) "{\"address\":\"" address "\",\"mac\":\"02:00:00:00:00:09\",\"seconds\":1}"
+
+static void servers_that_were_heard(void **state)
+{
+	struct facts f = host(HOST("", "", "", ""));
+
+	(void)state;
+	hear(&f, "{\"dhcp_servers\":[" HEARD("192.168.1.1") "," HEARD("nonsense") ",7]}");
+	finds_nothing(f, "dhcp-servers");
+	f = host(HOST("", "", "", ""));
+	hear(&f, "{\"dhcp_servers\":[" HEARD("192.168.1.1") "," HEARD("192.168.1.9") "]}");
+	finds(f, "dhcp-servers", SEVERITY_ERROR, NULL);
+	/* Our own question is newer than what was heard. */
+	f = host(HOST("", "", "", ""));
+	hear(&f, "{\"dhcp_servers\":[" HEARD("192.168.1.1") "," HEARD("192.168.1.9") "]}");
+	keep_server(&f, "192.168.1.1");
+	finds_nothing(f, "dhcp-servers");
+}
+
+static void one_lease_for_two(void **state)
+{
+	struct facts f = host(HOST("", "", "", ""));
+
+	(void)state;
+	hear(&f, "{\"lease_clashes\":[{\"address\":\"192.168.1.7\",\"holder\":\"02:00:00:00:00:01\",\"second\":\"02:00:00:00:00:02\"},"
+	     "{\"address\":\"x\",\"holder\":\"\",\"second\":\"\"}]}");
+	finds(f, "duplicate-address", SEVERITY_ERROR, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(servers_that_were_heard),
+		cmocka_unit_test(one_lease_for_two),
 		cmocka_unit_test(a_healthy_host),
 		cmocka_unit_test(every_check_has_a_name_of_its_own),
 		cmocka_unit_test(mtu),
 		cmocka_unit_test(stp),
 		cmocka_unit_test(addresses_on_ports),
 		cmocka_unit_test(dhcp_clients),
+		cmocka_unit_test(lines_of_clients),
 		cmocka_unit_test(moving_macs),
 		cmocka_unit_test(ways_back),
 		cmocka_unit_test(routers),
