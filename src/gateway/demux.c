@@ -15,12 +15,21 @@
 #define DHCP6_PORT 547
 #define DNS_PORT   53
 
-/* Who a frame came from; looked up once for a run of frames from one MAC. */
+/* What a destination is to the gateway. */
+struct place {
+	addr_t addr;
+	bool gateway, dns;       /* an address of its own */
+	bool group;              /* to everybody, or to a group: DHCP, or nothing of the gateway's */
+};
+
+/* Who a frame came from; looked up once for a run of frames from one MAC, and so is where they go. */
 struct sender {
 	struct mac mac;
 	struct port *port;
 	struct guest *guest;
 	addr_t learned;          /* the last source address that was learned or checked */
+	addr_t checked;          /* the last source address of a packet that it may use */
+	struct place to;         /* the last destination */
 };
 
 /* An IP packet on its way through demux. */
@@ -30,6 +39,7 @@ struct packet {
 	struct ip_packet ip;
 	struct cursor l4;
 	bool checksum_good;
+	uint32_t segment;        /* payload bytes of each UDP datagram but the last (GSO_UDP); 0: there is only one */
 	usec_t now;
 };
 
@@ -45,7 +55,7 @@ void demux_send_reply(struct gateway *g, const struct reply *r, usec_t now)
 	if (!r->src_port) {
 		emit_transport(g->emitter, r->to, &ip, r->out.data, r->out.used, NULL, 0, 0, now);
 	} else if (sizeof(h) + r->out.used > REPLY_MAX) {
-		emit_udp(g->emitter, r->to, r->src, r->src_port, r->dst, r->dst_port, &payload, 1, now);
+		emit_udp(g->emitter, r->to, r->src, r->src_port, r->dst, r->dst_port, &payload, 1, 0, now);
 	} else {
 		/* In one piece, so that its checksum is whole: some DHCP clients read frames before the kernel completes one. */
 		ip.protocol = IP_UDP;
@@ -132,7 +142,6 @@ static bool checksum_right(const struct packet *p)
 	return p->checksum_good || sum_is_valid(sum_cursor(sum, p->l4));
 }
 
-/* To everybody, or to a group: DHCP, or nothing of the gateway's. */
 static bool is_group(const struct gateway *g, addr_t dst)
 {
 	const struct lan_plan *plan = g->p.plan;
@@ -143,25 +152,57 @@ static bool is_group(const struct gateway *g, addr_t dst)
 	       !~(ip4_get(addr_get4(dst)) | (plan->bits4 ? ~0u << (32 - plan->bits4) : 0));
 }
 
+static const struct place *place_of(struct packet *p)
+{
+	const struct lan_plan *plan = p->g->p.plan;
+	struct place *to = &p->from->to;
+	addr_t dst = p->ip.dst;
+
+	if (!addr_equal(to->addr, dst))
+		*to = (struct place){ dst, lan_plan_is_gateway(plan, dst), lan_plan_is_dns(plan, dst), is_group(p->g, dst) };
+	return to;
+}
+
+/* A query, or a frame of several. */
+static enum drop take_queries(struct packet *p, const struct udp_header *h, struct cursor rest)
+{
+	enum { QUERIES_MAX = 256 };
+	size_t each = p->segment ? p->segment : cursor_left(&rest);
+	enum drop verdict = DROP_NONE;
+
+	if (cursor_left(&rest) > each * QUERIES_MAX)
+		return DROP_MALFORMED;
+	do {
+		struct cursor query = rest;
+		size_t size = MIN(each, cursor_left(&rest));
+		enum drop drop;
+
+		cursor_limit(&query, size);
+		cursor_skip(&rest, size);
+		drop = resolver_query(p->g->resolver, p->from->mac, p->ip.src, be16_get(h->src), p->ip.dst, query, p->now);
+		verdict = drop ? drop : verdict;
+	} while (cursor_left(&rest));
+	return verdict;
+}
+
 static enum drop take_udp(struct packet *p)
 {
-	struct gateway *g = p->g;
 	struct cursor payload = p->l4;
 	struct udp_header h = udp_parse(&payload);
-	bool ours = is_group(g, p->ip.dst) || lan_plan_is_gateway(g->p.plan, p->ip.dst);
+	const struct place *to = place_of(p);
 
 	if (cursor_failed(&payload))
 		return DROP_SHORT;
 	/* IPv4 may do without a checksum (RFC 768); IPv6 may not (RFC 8200 section 8.1). */
 	if ((be16_get(h.checksum) || p->ip.version == 6) && !checksum_right(p))
 		return DROP_CHECKSUM;
-	if (ours && be16_get(h.dst) == (p->ip.version == 4 ? DHCP4_PORT : DHCP6_PORT))
+	if ((to->group || to->gateway) && be16_get(h.dst) == (p->ip.version == 4 ? DHCP4_PORT : DHCP6_PORT))
 		return take_dhcp(p, payload);
-	if (is_group(g, p->ip.dst))
+	if (to->group)
 		return DROP_NONE;
-	if (lan_plan_is_dns(g->p.plan, p->ip.dst) && be16_get(h.dst) == DNS_PORT)
-		return resolver_query(g->resolver, p->from->mac, p->ip.src, be16_get(h.src), p->ip.dst, payload, p->now);
-	return udp_from_guest(g->udp, p->from->mac, &p->ip, p->l4, p->now);
+	if (to->dns && be16_get(h.dst) == DNS_PORT)
+		return take_queries(p, &h, payload);
+	return udp_from_guest(p->g->udp, p->from->mac, &p->ip, p->l4, p->segment, p->now);
 }
 
 /* Does a guest say that a packet to it was too big? Then @mtu is what it says would fit. */
@@ -214,7 +255,7 @@ static enum drop take_icmp(struct packet *p)
 		return DROP_CHECKSUM;
 	if (p->ip.protocol == IP_ICMP6 && h.type >= ICMP6_RS && h.type <= ICMP6_NA)
 		return take_nd(p);
-	if (is_group(p->g, p->ip.dst))
+	if (place_of(p)->group)
 		return DROP_NONE;
 	if ((is_too_big(p, &h, &mtu) || is_unreachable(p, &h)) && quoted_read(c, p->ip.version == 4, &q) && q.key.kind == FLOW_TCP)
 		return take_tcp_error(p, &q, is_too_big(p, &h, &mtu) ? MAX(mtu, 1u) : 0);
@@ -227,7 +268,8 @@ static enum drop take_icmp(struct packet *p)
 static enum drop dispatch_service(struct packet *p)
 {
 	struct gateway *g = p->g;
-	bool ours = is_group(g, p->ip.dst) || lan_plan_is_gateway(g->p.plan, p->ip.dst), dns = lan_plan_is_dns(g->p.plan, p->ip.dst);
+	const struct place *to = place_of(p);
+	bool ours = to->group || to->gateway, dns = to->dns;
 	struct cursor c = p->l4;
 	uint16_t port;
 
@@ -245,17 +287,17 @@ static enum drop dispatch_service(struct packet *p)
 static enum drop dispatch(struct packet *p)
 {
 	struct gateway *g = p->g;
-	bool own = lan_plan_is_gateway(g->p.plan, p->ip.dst) || lan_plan_is_dns(g->p.plan, p->ip.dst), group = is_group(g, p->ip.dst);
+	const struct place *to = place_of(p);
 
 	if (p->ip.protocol == (p->ip.version == 4 ? IP_ICMP : IP_ICMP6))
 		return take_icmp(p);
-	if (p->ip.ttl <= 1 && !own && !group) {
+	if (p->ip.ttl <= 1 && !to->gateway && !to->dns && !to->group) {
 		emit_error(g->emitter, p->from->mac, ICMP_ERROR_TTL, &p->ip, p->l4, 0, ADDR_ANY, p->now);
 		return DROP_TTL;
 	}
 	if (p->ip.protocol == IP_UDP)
 		return take_udp(p);
-	if (group)
+	if (to->group)
 		return DROP_NONE;
 	if (p->ip.protocol == IP_TCP)
 		return checksum_right(p) ? tcp_from_guest(g->tcp, p->from->mac, &p->ip, p->l4, p->now) : DROP_CHECKSUM;
@@ -268,11 +310,18 @@ static enum drop check_source(struct packet *p)
 {
 	addr_t src = p->ip.src;
 
+	if (addr_equal(src, p->from->checked))
+		return DROP_NONE;
 	if (addr_is_unspecified(src) || (p->ip.version == 6 && addr_is_link_local(src)))
 		return lan_plan_is_gateway(p->g->p.plan, src) ? DROP_SPOOFED_IP : DROP_NONE;
 	if (!lan_plan_is_local(p->g->p.plan, src) || is_group(p->g, src))
 		return DROP_SPOOFED_IP;
-	return learn(p->g, p->from, src, p->now);
+
+	enum drop drop = learn(p->g, p->from, src, p->now);
+
+	if (!drop)
+		p->from->checked = src;
+	return drop;
 }
 
 static enum drop take_ip(struct gateway *g, struct sender *s, const struct frame *f, struct cursor c, usec_t now)
@@ -285,6 +334,8 @@ static enum drop take_ip(struct gateway *g, struct sender *s, const struct frame
 	if (cursor_failed(&c))
 		return DROP_MALFORMED;
 	p.l4 = c;
+	if (f->offload.gso == GSO_UDP && !p.ip.is_fragment)
+		p.segment = f->offload.segment_size;
 	verdict = check_source(&p);
 	if (verdict != DROP_NONE)
 		return verdict;
@@ -298,7 +349,9 @@ static enum drop take_ip(struct gateway *g, struct sender *s, const struct frame
 		return verdict;
 	p.checksum_good = false;
 	verdict = dispatch(&p);
-	tcp_push(g->tcp, now); /* the packet's bytes are the reassembly's only until its next call */
+	/* The packet's bytes are the reassembly's only until its next call. */
+	tcp_push(g->tcp, now);
+	udp_push(g->udp, now);
 	return verdict;
 }
 
@@ -352,5 +405,7 @@ void demux_frames(struct gateway *g, const struct frame *frames, size_t count, u
 		if (verdict != DROP_NONE)
 			port_drop(s.port ? s.port : &g->port, verdict, 1);
 	}
-	tcp_push(g->tcp, now); /* the frames' bytes are ours only until now */
+	/* The frames' bytes are ours only until now. */
+	tcp_push(g->tcp, now);
+	udp_push(g->udp, now);
 }

@@ -16,6 +16,7 @@
 #define HEADERS_MAX  (sizeof(struct eth) + IP_HEADER_MAX + FRAGMENT_HEADER + HEADER_MAX)
 #define FRAGMENT_HEADER 8          /* RFC 8200 section 4.5 */
 #define DEFAULT_TTL  64
+#define DATAGRAMS_MAX ((size_t)64)  /* in a frame: UDP_MAX_SEGMENTS of older guests' kernels, which refuse a frame of more */
 #define ERROR_RATE   100           /* ICMP errors a second, and how many at once */
 #define ERROR_BURST  50
 
@@ -214,12 +215,14 @@ static void open_checksum(struct frame *f, uint8_t *headers, size_t at, const st
 	memcpy(headers + at + f->offload.checksum_offset, &open, sizeof(open));
 }
 
-/* It is a run of segments, if its payload is longer than one. */
-static void set_segment(struct frame *f, const struct ip_packet *ip, uint32_t segment, size_t at, size_t header_size, uint32_t payload)
+/* It is a run of segments, if its payload is longer than one. Each will have an identification of its own. */
+static void set_segment(struct emitter *e, struct frame *f, const struct ip_packet *ip, uint32_t segment, size_t at, size_t header_size,
+			uint32_t payload)
 {
 	if (!segment || payload <= segment)
 		return;
-	f->offload.gso = addr_is4(ip->src) ? GSO_TCP4 : GSO_TCP6;
+	e->ip_id += (uint16_t)((payload - 1) / segment);
+	f->offload.gso = ip->protocol == IP_UDP ? GSO_UDP : addr_is4(ip->src) ? GSO_TCP4 : GSO_TCP6;
 	f->offload.segment_size = (uint16_t)segment;
 	f->offload.header_size = (uint16_t)(at + header_size);
 }
@@ -249,7 +252,7 @@ void emit_transport(struct emitter *e, struct mac to, const struct ip_packet *ip
 		open_checksum(&f, headers, at, ip, size);
 	else
 		complete_checksum(headers + at, header_size, ip, payload, parts);
-	set_segment(&f, ip, segment, at, header_size, size - (uint32_t)header_size);
+	set_segment(e, &f, ip, segment, at, header_size, size - (uint32_t)header_size);
 	iov[0] = (struct iovec){ headers, at + header_size };
 	memcpy(iov + 1, payload, parts * sizeof(*payload));
 	f.size = (uint32_t)at + size;
@@ -296,22 +299,49 @@ void emit_lent(struct emitter *e, struct emit_loan *loan, struct mac to, const s
 		at = put_headers(e, loan->head, to, ip, (uint32_t)header_size + size);
 		memcpy(loan->head + at, header, header_size);
 		open_checksum(&f, loan->head, at, ip, (uint32_t)header_size + size);
-		set_segment(&f, ip, segment, at, header_size, size);
+		set_segment(e, &f, ip, segment, at, header_size, size);
 		iov_copy(loan->whole, 0, &head, 1);
 	}
 	port_commit(loan->port, &f);
 }
 
-void emit_udp(struct emitter *e, struct mac to, addr_t src, uint16_t src_port, addr_t dst, uint16_t dst_port,
-	      const struct iovec *payload, size_t parts, usec_t now)
+/* One datagram, or a frame of several. */
+static void emit_datagrams(struct emitter *e, struct mac to, const struct ip_packet *ip, struct udp_header h, const struct iovec *payload,
+			   size_t parts, uint32_t segment, usec_t now)
 {
-	size_t size = sizeof(struct udp_header) + iov_size(payload, parts);
-	struct udp_header h = { be16(src_port), be16(dst_port), be16((uint16_t)size), be16(0) };
-	struct ip_packet ip = { .src = src, .dst = dst, .protocol = IP_UDP };
+	size_t size = sizeof(h) + iov_size(payload, parts);
 
-	if (size > 65535 - (addr_is4(src) ? ip_header_size(src) : 0))
+	if (size > 65535 - (addr_is4(ip->src) ? ip_header_size(ip->src) : 0))
 		return;
-	emit_transport(e, to, &ip, &h, sizeof(h), payload, parts, 0, now);
+	h.size = be16((uint16_t)size);
+	emit_transport(e, to, ip, &h, sizeof(h), payload, parts, segment, now);
+}
+
+void emit_udp(struct emitter *e, struct mac to, addr_t src, uint16_t src_port, addr_t dst, uint16_t dst_port,
+	      const struct iovec *payload, size_t parts, uint32_t segment, usec_t now)
+{
+	struct ip_packet ip = { .src = src, .dst = dst, .protocol = IP_UDP };
+	struct udp_header h = { be16(src_port), be16(dst_port), be16(0), be16(0) };
+	size_t headers = ip_header_size(src) + sizeof(h), size = iov_size(payload, parts), most;
+	struct iovec slice[PARTS_MAX];
+
+	if (!segment || size <= segment) {
+		emit_datagrams(e, to, &ip, h, payload, parts, 0, now);
+		return;
+	}
+	most = headers + segment > e->plan->mtu ? segment : MIN((65535 - headers) / segment, DATAGRAMS_MAX) * segment;
+	for (size_t at = 0; at < size; at += most) {
+		size_t taken = iov_slice(payload, parts, at, most, slice, PARTS_MAX);
+
+		emit_datagrams(e, to, &ip, h, slice, taken, most > segment ? segment : 0, now);
+	}
+}
+
+void emit_drop(struct emitter *e, struct mac from, enum drop why, uint64_t frames, usec_t now)
+{
+	struct port *p = switch_lookup(e->sw, from, now);
+
+	port_drop(p ? p : e->gateway, why, frames);
 }
 
 /* A token bucket as one number: the time at which it would be full again. */

@@ -22,13 +22,13 @@ int emitter_new(struct emitter **out, struct switch_ *sw, struct port *gateway, 
 struct emitter *emitter_free(struct emitter *e);
 
 /**
- * emit_transport() - send one packet, or one run of TCP segments, to a guest
+ * emit_transport() - send one packet, or one run of TCP segments or of UDP datagrams, to a guest
  * @to:       the guest's MAC
  * @ip:       src, dst, protocol, ttl (0: 64), traffic_class; the rest is filled in
  * @header:   the transport header, checksum field zero (ICMP, ICMPv6: the whole message or its head)
  * @header_size: its size; at most 1280
  * @payload:  follows it; borrowed until this returns
- * @segment:  0: one packet; else payload bytes a TCP segment, and the payload may be up to 64 KiB less headers: it
+ * @segment:  0: one packet; else payload bytes a TCP segment or UDP datagram, and the payload may be up to 64 KiB less headers: it
  *            stays whole where the port allows it
  * @now:      the clock
  *
@@ -38,9 +38,17 @@ struct emitter *emitter_free(struct emitter *e);
 void emit_transport(struct emitter *e, struct mac to, const struct ip_packet *ip, const void *header, size_t header_size,
 		    const struct iovec *payload, size_t parts, uint32_t segment, usec_t now);
 
-/** emit_udp() - a datagram, its header made here */
+/**
+ * emit_udp() - a datagram, or a run of them, their headers made here
+ * @payload: of all datagrams together; borrowed until this returns
+ * @segment: 0: one datagram; else payload bytes a datagram, of which the last may have fewer. Those that fit the LAN's MTU leave in frames
+ *           of up to 64 datagrams, which stay whole where the port allows it; others leave one by one, in fragments.
+ */
 void emit_udp(struct emitter *e, struct mac to, addr_t src, uint16_t src_port, addr_t dst, uint16_t dst_port,
-	      const struct iovec *payload, size_t parts, usec_t now);
+	      const struct iovec *payload, size_t parts, uint32_t segment, usec_t now);
+
+/** emit_drop() - count frames of a guest's that were dropped, at the port that it is behind */
+void emit_drop(struct emitter *e, struct mac from, enum drop why, uint64_t frames, usec_t now);
 
 /**
  * emit_error() - an ICMP error about a packet of the guest's, where one may be sent (icmp_may_answer()); limited to 100 a second,

@@ -40,6 +40,8 @@ struct udp_flow {
 	addr_t host_addr;           /* inbound: the local address that the client used, which replies must come from */
 	uint8_t answered;           /* the peer has answered: the longer time-out holds */
 	uint8_t kept;               /* holds a reference to its entry of the table of kept source ports */
+	uint16_t segment_least;     /* the least datagrams that left several in one message; 0: none did */
+	uint16_t unsegmented;       /* UDP_SEGMENT was refused for this size: such and larger ones leave one by one; 0: never was */
 	struct sent_as sent_as;
 };
 

@@ -156,20 +156,19 @@ static void door_datagrams(struct watch *w, uint32_t events _unused_)
 {
 	struct door *d = container_of(w, struct door, datagrams);
 	struct forwards *f = d->owner->owner;
-	size_t count = datagrams_receive(f->in, w->fd);
+	size_t count = datagrams_receive(f->in, w->fd), next;
+	struct datagram_run run;
 	struct guest *guest;
 	bool fresh;
 	addr_t addr;
 
 	deferred_add(f->p.turn_end);
-	for (size_t i = 0; i < count && w->fd >= 0; i++) {
-		struct datagram m = datagrams_get(f->in, i);
-
+	for (size_t i = 0; i < count && w->fd >= 0; i = next) {
+		next = datagrams_run(f->in, i, count, &run);
 		guest = find_guest(d, &addr);
 		if (!guest)
 			continue;
-		udp_from_client(f->p.udp, w->fd, guest, addr, d->owner->rule.to + d->offset, m.from, m.from_port, m.local, &m.payload,
-				&fresh, loop_now(f->p.loop));
+		udp_from_client(f->p.udp, w->fd, guest, addr, d->owner->rule.to + d->offset, &run, &fresh, loop_now(f->p.loop));
 		d->owner->clients += fresh;
 	}
 }

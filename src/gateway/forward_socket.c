@@ -81,6 +81,7 @@ static int open_udp(addr_t addr)
 		return fd;
 	hostsock_set(fd, addr, HOSTSOCK_FRAGMENT, 1);
 	hostsock_set(fd, addr, HOSTSOCK_LOCAL, 1);
+	hostsock_set(fd, addr, HOSTSOCK_RUNS, 1);
 	return fd;
 }
 

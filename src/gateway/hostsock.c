@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 #include "base/fd.h"
 
@@ -11,6 +12,7 @@ static const struct {
 	int name4, name6;
 	bool is_discovery;  /* the value is a way of path MTU discovery: the first where 0 is asked, the second for 1 */
 	int discovery4[2], discovery6[2];
+	bool is_udp;        /* of the protocol, and so the same for both versions */
 } options[] = {
 	[HOSTSOCK_TTL] = { IP_TTL, IPV6_UNICAST_HOPS },
 	[HOSTSOCK_TOS] = { IP_TOS, IPV6_TCLASS },
@@ -19,6 +21,7 @@ static const struct {
 		{ IPV6_PMTUDISC_DO, IPV6_PMTUDISC_WANT } },
 	[HOSTSOCK_ERRORS] = { IP_RECVERR, IPV6_RECVERR },
 	[HOSTSOCK_LOCAL] = { IP_PKTINFO, IPV6_RECVPKTINFO },
+	[HOSTSOCK_RUNS] = { UDP_GRO, UDP_GRO, .is_udp = true },
 };
 
 int hostsock_open(addr_t like, int protocol)
@@ -39,18 +42,35 @@ int hostsock_open(addr_t like, int protocol)
 int hostsock_set(int fd, addr_t like, enum hostsock_option option, int value)
 {
 	bool v4 = addr_is4(like);
+	int level = options[option].is_udp ? SOL_UDP : v4 ? IPPROTO_IP : IPPROTO_IPV6;
 
 	if (options[option].is_discovery)
 		value = (v4 ? options[option].discovery4 : options[option].discovery6)[!!value];
-	if (setsockopt(fd, v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? options[option].name4 : options[option].name6, &value, sizeof(value)))
+	if (setsockopt(fd, level, v4 ? options[option].name4 : options[option].name6, &value, sizeof(value)))
 		return -errno;
 	return 0;
 }
 
-void hostsock_follow(int fd, struct sent_as *as, const struct ip_packet *ip)
+bool hostsock_takes_runs(void)
+{
+	_cleanup_fd_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t size = sizeof(int);
+	int segment;
+
+	if (fd < 0)
+		fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return fd >= 0 && !getsockopt(fd, SOL_UDP, UDP_SEGMENT, &segment, &size);
+}
+
+bool hostsock_may_fragment(const struct ip_packet *ip)
 {
 	/* A whole IPv6 packet with a fragment's number was put together: its sender fragments, and so may we. */
-	bool may_fragment = !ip->dont_fragment || (ip->version == 6 && ip->fragment_id);
+	return !ip->dont_fragment || (ip->version == 6 && ip->fragment_id);
+}
+
+void hostsock_follow(int fd, struct sent_as *as, const struct ip_packet *ip)
+{
+	bool may_fragment = hostsock_may_fragment(ip);
 	uint8_t ttl = ip->ttl > 1 ? ip->ttl - 1 : 1;
 
 	if (as->ttl != ttl && !hostsock_set(fd, ip->dst, HOSTSOCK_TTL, ttl))

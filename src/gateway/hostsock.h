@@ -12,6 +12,7 @@ enum hostsock_option {
 	HOSTSOCK_FRAGMENT,  /* what is too large may be fragmented (1); or it is EMSGSIZE, and no router may do so (0, the default) */
 	HOSTSOCK_ERRORS,    /* ICMP errors are queued (errqueue.h) */
 	HOSTSOCK_LOCAL,     /* datagrams are received with the address they came to (datagrams.h) */
+	HOSTSOCK_RUNS,      /* UDP: equal datagrams that came one behind the other are one message, with their size (udp(7), UDP_GRO) */
 };
 
 /**
@@ -37,6 +38,12 @@ void hostsock_follow(int fd, struct sent_as *as, const struct ip_packet *ip);
  * Return: 0 or negative errno.
  */
 int hostsock_send(int fd, const struct msghdr *m);
+
+/** hostsock_takes_runs() - does the kernel know UDP_SEGMENT (Linux 4.18)? Others would send a run as one long datagram. */
+bool hostsock_takes_runs(void);
+
+/** hostsock_may_fragment() - was this packet sent as one that may be fragmented on its way? */
+bool hostsock_may_fragment(const struct ip_packet *ip);
 
 /** hostsock_mtu() - of the path to the peer of a connected socket, as the kernel knows it. Return: 0 if it does not tell. */
 unsigned int hostsock_mtu(int fd, addr_t like);

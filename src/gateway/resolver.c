@@ -79,7 +79,7 @@ static void reply(struct resolver *r, const struct asker *to, const void *respon
 {
 	struct iovec payload = { .iov_base = (void *)response, .iov_len = size };
 
-	emit_udp(r->emitter, to->mac, to->dst, DNS_PORT, to->src, to->port, &payload, 1, loop_now(r->loop));
+	emit_udp(r->emitter, to->mac, to->dst, DNS_PORT, to->src, to->port, &payload, 1, 0, loop_now(r->loop));
 }
 
 static void reply_servfail(struct resolver *r, const struct asker *to, struct cursor query)

@@ -1,35 +1,21 @@
 // SPDX-License-Identifier: MIT
-#include "gateway/udp.h"
+#include "gateway/udp_private.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include "base/hash.h"
-#include "gateway/datagrams.h"
+#include "base/attr.h"
 #include "gateway/errqueue.h"
 #include "gateway/hostsock.h"
-#include "gateway/idle.h"
-#include "gateway/kept.h"
 #include "wire/udp.h"
 
 #define TIMEOUT          (30 * USEC_S)
 #define TIMEOUT_ANSWERED (120 * USEC_S)
 #define TIMEOUT_DNS      (10 * USEC_S)  /* a query is one packet each way */
 #define PORT_DNS         53
-#define PARTS            64
 #define ERRORS_A_TURN    32
 #define CLIENT_PORTS     8              /* tried for a client whose port another client has already, as the guest sees them */
-
-struct udp {
-	struct flow_table *flows;
-	struct emitter *emitter;
-	struct host *host;
-	struct datagrams *in;
-	struct idle idle;
-	struct hash_key key;
-	struct kept_ports *kept;
-};
 
 int udp_new(struct udp **out, struct flow_table *flows, struct emitter *emitter, struct host *host)
 {
@@ -37,7 +23,9 @@ int udp_new(struct udp **out, struct flow_table *flows, struct emitter *emitter,
 
 	if (!u)
 		return -ENOMEM;
-	*u = (struct udp){ .flows = flows, .emitter = emitter, .host = host, .key = hash_key_random() };
+	*u = (struct udp){
+		.flows = flows, .emitter = emitter, .host = host, .key = hash_key_random(), .takes_runs = hostsock_takes_runs(),
+	};
 	if (kept_new(&u->kept) || datagrams_new(&u->in)) {
 		udp_free(u);
 		return -ENOMEM;
@@ -145,6 +133,7 @@ static int open_socket(struct udp *u, struct flow *f, addr_t to)
 		return r;
 	f->fd = r;
 	hostsock_set(f->fd, f->key.guest, HOSTSOCK_ERRORS, 1);
+	hostsock_set(f->fd, f->key.guest, HOSTSOCK_RUNS, 1);
 	r = bind_kept(u, f);
 	if (!r)
 		r = connect_to(f, to, f->key.peer_port);
@@ -153,7 +142,7 @@ static int open_socket(struct udp *u, struct flow *f, addr_t to)
 	return r;
 }
 
-static enum drop open_flow(struct udp *u, const struct flow_key *key, struct mac from, usec_t now, struct flow **out)
+enum drop udp_open_flow(struct udp *u, const struct flow_key *key, struct mac from, usec_t now, struct flow **out)
 {
 	addr_t to, fallback;
 	enum drop drop = host_target(u->host, key->peer, &to, &fallback);
@@ -176,19 +165,26 @@ static enum drop open_flow(struct udp *u, const struct flow_key *key, struct mac
 }
 
 /* Loopback refused what went to the gateway: turn to the host's own address, and give it what was refused, as far as that is known. */
-static bool fall_back(struct flow *f, const struct errqueue_entry *entry)
+static bool fall_back(struct flow *f, struct errqueue_entry *entry)
 {
-	addr_t to = f->udp.fallback;
+	struct iovec iov = { entry->data, entry->size };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+	addr_t to = f->udp.fallback;
 
-	if (addr_is_any(to) || f->udp.answered || entry->error != ICMP_ERROR_PORT)
+	if (entry->error != ICMP_ERROR_PORT || !addr_is_loopback(entry->offender))
 		return false;
-	f->udp.fallback = ADDR_ANY;
-	/* First let go of the source address that the old peer asked for. */
-	if (connect(f->fd, &nobody, sizeof(nobody)) || connect_to(f, to, f->key.peer_port))
+	if (!addr_is_any(to) && !f->udp.answered) {
+		f->udp.fallback = ADDR_ANY;
+		/* First let go of the source address that the old peer asked for. */
+		if (connect(f->fd, &nobody, sizeof(nobody)) || connect_to(f, to, f->key.peer_port))
+			return false;
+	}
+	if (addr_is_loopback(f->udp.remote))
 		return false;
+	/* Also what was refused behind the first: it was sent before that was known. */
 	if (entry->size)
-		send(f->fd, entry->data, entry->size, MSG_DONTWAIT | MSG_NOSIGNAL);
+		hostsock_send(f->fd, &m);
 	return true;
 }
 
@@ -198,6 +194,10 @@ static void take_errors(struct udp *u, struct flow *f, usec_t now)
 	uint8_t l4[sizeof(struct udp_header) + sizeof(entry.data)];
 
 	for (int i = 0; i < ERRORS_A_TURN && errqueue_next(f->fd, &entry); i++) {
+		/* A refusal by the host itself quotes a message of many datagrams, which this guest did not send as one. */
+		if (f->udp.segment_least)
+			entry.size = MIN(entry.size, (size_t)f->udp.segment_least);
+
 		size_t size = sizeof(struct udp_header) + entry.size;
 		struct udp_header h = { be16(f->key.guest_port), be16(f->key.peer_port), be16(size), be16(0) };
 
@@ -211,87 +211,6 @@ static void take_errors(struct udp *u, struct flow *f, usec_t now)
 	}
 }
 
-/* Where the datagrams of an inbound flow leave from, as a control message of @m. */
-static void put_source(struct msghdr *m, const struct flow *f)
-{
-	struct in6_pktinfo info6 = { 0 };
-	struct in_pktinfo info4 = { 0 };
-	struct ip4 ip = addr_get4(f->udp.host_addr);
-	bool v4 = addr_is4(f->udp.host_addr);
-	struct cmsghdr *c = CMSG_FIRSTHDR(m);
-
-	memcpy(&info4.ipi_spec_dst, &ip, sizeof(ip));
-	memcpy(&info6.ipi6_addr, &f->udp.host_addr, sizeof(info6.ipi6_addr));
-	c->cmsg_level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
-	c->cmsg_type = v4 ? IP_PKTINFO : IPV6_PKTINFO;
-	c->cmsg_len = v4 ? CMSG_LEN(sizeof(info4)) : CMSG_LEN(sizeof(info6));
-	if (v4)
-		memcpy(CMSG_DATA(c), &info4, sizeof(info4));
-	else
-		memcpy(CMSG_DATA(c), &info6, sizeof(info6));
-	m->msg_controllen = v4 ? CMSG_SPACE(sizeof(info4)) : CMSG_SPACE(sizeof(info6));
-}
-
-static int send_inbound(const struct flow *f, struct msghdr *m)
-{
-	char control[CMSG_SPACE(sizeof(struct in6_pktinfo))] __attribute__((aligned(8))) = { 0 };
-	union sockaddr_any sa;
-
-	m->msg_namelen = host_sockaddr(&sa, f->udp.remote, f->udp.remote_port);
-	m->msg_name = &sa;
-	m->msg_control = control;
-	m->msg_controllen = sizeof(control);
-	put_source(m, f);
-	return hostsock_send(f->fd, m);
-}
-
-static enum drop send_out(struct flow *f, const struct cursor *payload)
-{
-	struct iovec iov[PARTS];
-	struct msghdr m = { .msg_iov = iov, .msg_iovlen = cursor_iov(payload, iov, PARTS) };
-
-	if (!m.msg_iovlen && cursor_left(payload))
-		return DROP_MALFORMED;
-	if (f->flags & FLOW_INBOUND) {
-		f->udp.answered = true;
-		return errqueue_drop_of(send_inbound(f, &m));
-	}
-	return errqueue_drop_of(hostsock_send(f->fd, &m));
-}
-
-enum drop udp_from_guest(struct udp *u, struct mac from, const struct ip_packet *ip, struct cursor l4, usec_t now)
-{
-	struct cursor payload = l4;
-	struct udp_header h = udp_parse(&payload);
-	struct flow_key key = {
-		.guest = ip->src, .peer = ip->dst, .guest_port = be16_get(h.src), .peer_port = be16_get(h.dst), .kind = FLOW_UDP,
-	};
-	enum drop drop = DROP_NONE;
-	unsigned int mtu = 0;
-	struct flow *f;
-
-	if (cursor_failed(&payload))
-		return DROP_SHORT;
-	if (!key.peer_port)
-		return DROP_MALFORMED;
-	f = flow_find(u->flows, &key);
-	if (!f)
-		drop = open_flow(u, &key, from, now, &f);
-	if (!drop) {
-		f->mac = from;
-		idle_touch(&u->idle, f, now);
-		if (!(f->flags & FLOW_INBOUND))
-			hostsock_follow(f->fd, &f->udp.sent_as, ip);
-		drop = send_out(f, &payload);
-		if (drop == DROP_TOO_BIG)
-			mtu = hostsock_mtu(f->fd, ip->dst);
-	}
-	/* Too big and yet within the MTU: longer than UDP itself takes. */
-	if (drop == DROP_TOO_BIG && (!mtu || ip->header_size + ip->payload_size <= mtu))
-		return DROP_OVERSIZE;
-	return errqueue_verdict(u->emitter, from, drop, ip, l4, mtu, now);
-}
-
 /* The other side was heard. */
 static void answered(struct udp *u, struct flow *f, usec_t now)
 {
@@ -303,10 +222,17 @@ static void answered(struct udp *u, struct flow *f, usec_t now)
 		flow_set_deadline(u->flows, f, now + TIMEOUT_DNS);
 }
 
+static void send_run(struct udp *u, const struct flow *f, const struct datagram_run *run, usec_t now)
+{
+	emit_udp(u->emitter, f->mac, f->key.peer, f->key.peer_port, f->key.guest, f->key.guest_port, run->iov, run->parts, run->segment,
+		 now);
+}
+
 void udp_ready(struct udp *u, struct flow *f, uint32_t events, usec_t now)
 {
 	uint32_t generation = f->generation;
-	size_t count;
+	struct datagram_run run;
+	size_t count, next;
 
 	if (events & EPOLLERR)
 		take_errors(u, f, now);
@@ -314,14 +240,13 @@ void udp_ready(struct udp *u, struct flow *f, uint32_t events, usec_t now)
 	if (f->generation != generation || !(events & EPOLLIN))
 		return;
 	count = datagrams_receive(u->in, f->fd);
-	for (size_t i = 0; i < count && f->generation == generation; i++) {
-		struct datagram d = datagrams_get(u->in, i);
-
+	for (size_t i = 0; i < count && f->generation == generation; i = next) {
+		next = datagrams_run(u->in, i, count, &run);
 		/* A stranger's can have slipped in before the socket was connected. */
-		if (d.from_port != f->udp.remote_port || !addr_equal(d.from, f->udp.remote))
+		if (run.from_port != f->udp.remote_port || !addr_equal(run.from, f->udp.remote))
 			continue;
 		answered(u, f, now);
-		emit_udp(u->emitter, f->mac, f->key.peer, f->key.peer_port, f->key.guest, f->key.guest_port, &d.payload, 1, now);
+		send_run(u, f, &run, now);
 	}
 }
 
@@ -367,12 +292,12 @@ static struct flow *find_client(struct udp *u, int fd, const struct flow *like, 
 	return NULL;
 }
 
-enum drop udp_from_client(struct udp *u, int fd, struct guest *guest, addr_t addr, uint16_t port, addr_t client, uint16_t client_port,
-			  addr_t local, const struct iovec *payload, bool *fresh, usec_t now)
+enum drop udp_from_client(struct udp *u, int fd, struct guest *guest, addr_t addr, uint16_t port, const struct datagram_run *run,
+			  bool *fresh, usec_t now)
 {
 	struct flow like = {
-		.key = { .guest = addr, .peer = host_guest_view(u->host, client, addr), .guest_port = port, .kind = FLOW_UDP },
-		.udp = { .remote = client, .remote_port = client_port, .host_addr = local },
+		.key = { .guest = addr, .peer = host_guest_view(u->host, run->from, addr), .guest_port = port, .kind = FLOW_UDP },
+		.udp = { .remote = run->from, .remote_port = run->from_port, .host_addr = run->local },
 	};
 	struct flow_key key = like.key;
 	struct flow *f;
@@ -386,9 +311,9 @@ enum drop udp_from_client(struct udp *u, int fd, struct guest *guest, addr_t add
 		if (f) {
 			f->flags = FLOW_SHARED_FD | FLOW_INBOUND;
 			f->fd = fd;
-			f->udp.remote = client;
-			f->udp.remote_port = client_port;
-			f->udp.host_addr = local;
+			f->udp.remote = run->from;
+			f->udp.remote_port = run->from_port;
+			f->udp.host_addr = run->local;
 			*fresh = true;
 		}
 	}
@@ -396,7 +321,7 @@ enum drop udp_from_client(struct udp *u, int fd, struct guest *guest, addr_t add
 		return DROP_FLOW_TABLE_FULL;
 	f->mac = guest->mac;
 	idle_touch(&u->idle, f, now);
-	emit_udp(u->emitter, f->mac, f->key.peer, f->key.peer_port, f->key.guest, f->key.guest_port, payload, 1, now);
+	send_run(u, f, run, now);
 	return DROP_NONE;
 }
 

@@ -14,11 +14,15 @@
  * - HostAccess full: when loopback refuses a datagram to the gateway, it goes to the host's own address, and so does all that follows.
  * - Inbound (forwards): the listening socket is shared; a flow a client. Replies leave from the address the client used (PKTINFO).
  * - Multicast and broadcast are not forwarded.
+ * - Datagrams of one flow that a port hands over in one batch leave in one call, equal ones of them as one message (udp(7), UDP_SEGMENT);
+ *   equal ones that were received in one call go to the guest as one frame. Nothing waits for more to come. Where the kernel refuses
+ *   UDP_SEGMENT (a path's MTU, a card without checksums), datagrams of that flow and size leave one by one from then on.
  *
  * States of a flow: new --a packet of the other side's--> answered; either ends by its time-out, by eviction, by udp_forward_gone(), or by
  * udp_closing() and flow_remove().
  */
 #pragma once
+#include "gateway/datagrams.h"
 #include "gateway/emit.h"
 #include "gateway/flow.h"
 #include "gateway/host.h"
@@ -32,14 +36,22 @@ int udp_new(struct udp **out, struct flow_table *flows, struct emitter *emitter,
 struct udp *udp_free(struct udp *u);
 
 /**
- * udp_from_guest() - a datagram of the guest's for a flow
+ * udp_from_guest() - a datagram of the guest's for a flow, or a run of them
  * @from:    the guest's MAC
  * @ip:      its packet; not a fragment (reassembled before), and its TTL suffices
- * @l4:      cursor at the UDP header; the checksum has been checked
+ * @l4:      cursor at the UDP header; the checksum has been checked. Its bytes stay until udp_push().
+ * @segment: 0: one datagram; else payload bytes a datagram, of which the last may have fewer (GSO_UDP)
  * @now:     the clock
- * Return: DROP_NONE or why not; ICMP errors that are due have then been sent.
+ * Return: DROP_NONE or why not; ICMP errors that are due have then been sent. What is taken may be kept until the next udp_push(), and be
+ *         dropped only then.
  */
-enum drop udp_from_guest(struct udp *u, struct mac from, const struct ip_packet *ip, struct cursor l4, usec_t now);
+enum drop udp_from_guest(struct udp *u, struct mac from, const struct ip_packet *ip, struct cursor l4, uint32_t segment, usec_t now);
+
+/**
+ * udp_push() - give the socket what udp_from_guest() has kept; before the bytes of the datagrams go
+ * What it does not take is counted at the guest's port, and ICMP errors that are due are sent.
+ */
+void udp_push(struct udp *u, usec_t now);
 
 /** udp_ready() - the flow's socket has something: up to 32 datagrams are taken (recvmmsg) and sent to the guest */
 void udp_ready(struct udp *u, struct flow *f, uint32_t events, usec_t now);
@@ -49,15 +61,14 @@ void udp_due(struct udp *u, struct flow *f, usec_t now);
 void udp_closing(struct udp *u, struct flow *f);
 
 /**
- * udp_from_client() - a datagram of a forward's client
+ * udp_from_client() - datagrams of a forward's client
  * @fd:      the forward's socket; stays the forward's
  * @guest, @addr, @port: to whom
- * @client, @client_port: from whom
- * @local:   the host's address that it was sent to
+ * @run:     from whom, to which address of the host's, and what
  * @fresh:   set to whether that began a flow
  * Return: DROP_NONE or why not.
  */
-enum drop udp_from_client(struct udp *u, int fd, struct guest *guest, addr_t addr, uint16_t port, addr_t client, uint16_t client_port,
-			  addr_t local, const struct iovec *payload, bool *fresh, usec_t now);
+enum drop udp_from_client(struct udp *u, int fd, struct guest *guest, addr_t addr, uint16_t port, const struct datagram_run *run,
+			  bool *fresh, usec_t now);
 /** udp_forward_gone() - the forward's socket is about to be closed: its flows end */
 void udp_forward_gone(struct udp *u, int fd);

@@ -10,6 +10,12 @@
 #include "base/fd.h"
 #include "port/virtio.h"
 
+/* UDP segmentation offload came with Linux 6.2, newer than the headers that we build with. */
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
 #define FRAME_PARTS 1023 /* UIO_MAXIOV, less the offload header's */
 
 struct tap {
@@ -141,7 +147,18 @@ static const struct port_ops tap_ops = {
 	.free = tap_free, /* no room(): the device hands a frame to its network stack within the write */
 };
 
-/* Make sure that the descriptor is what tap.h says, and tell the kernel which offloads we take. */
+/* Tell the kernel which offloads we take. Return: enum port_takes, since it takes the same; or negative errno. */
+static int tap_set_offloads(int fd)
+{
+	unsigned int basic = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+	int takes = PORT_TAKES_OPEN_CHECKSUM | PORT_TAKES_TCP4_SEGMENTS | PORT_TAKES_TCP6_SEGMENTS;
+
+	if (!ioctl(fd, TUNSETOFFLOAD, basic | TUN_F_USO4 | TUN_F_USO6))
+		return takes | PORT_TAKES_UDP_SEGMENTS;
+	return ioctl(fd, TUNSETOFFLOAD, basic) < 0 ? -errno : takes;
+}
+
+/* Make sure that the descriptor is what tap.h says. Return: as tap_set_offloads(). */
 static int tap_set_up(int fd)
 {
 	struct ifreq ifr = { 0 };
@@ -155,9 +172,7 @@ static int tap_set_up(int fd)
 	r = fd_set_nonblock(fd);
 	if (r < 0)
 		return r;
-	if (ioctl(fd, TUNSETVNETHDRSZ, &header) < 0 || ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) < 0)
-		return -errno;
-	return 0;
+	return ioctl(fd, TUNSETVNETHDRSZ, &header) < 0 ? -errno : tap_set_offloads(fd);
 }
 
 int tap_port_new(struct port **out, struct loop *loop, const struct port_sink *sink, int fd)
@@ -170,8 +185,7 @@ int tap_port_new(struct port **out, struct loop *loop, const struct port_sink *s
 	r = tap_set_up(fd);
 	if (r < 0)
 		return r;
-	t->port = (struct port){ .ops = &tap_ops, .sink = sink, .mtu = PORT_MTU };
-	t->port.takes = PORT_TAKES_OPEN_CHECKSUM | PORT_TAKES_TCP4_SEGMENTS | PORT_TAKES_TCP6_SEGMENTS;
+	t->port = (struct port){ .ops = &tap_ops, .sink = sink, .mtu = PORT_MTU, .takes = (uint8_t)r };
 	t->loop = loop;
 	r = watch_add(&t->watch, loop, fd, EPOLLIN, tap_ready);
 	if (r < 0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * The tap port: a tap device of some network namespace, by descriptor. It carries the offload header (IFF_VNET_HDR), so that TCP
- * segments of 64 KiB stay whole in both directions.
+ * segments of 64 KiB stay whole in both directions, and with Linux 6.2 runs of equal UDP datagrams too.
  */
 #pragma once
 #include "io/loop.h"

@@ -46,7 +46,7 @@ struct bench {
  * one's place.
  */
 void emit_udp(struct emitter *e, struct mac to, addr_t src, uint16_t src_port, addr_t dst, uint16_t dst_port,
-	      const struct iovec *payload, size_t parts, _unused_ usec_t now)
+	      const struct iovec *payload, size_t parts, _unused_ uint32_t segment, _unused_ usec_t now)
 {
 	struct bench *b = (struct bench *)e;
 

@@ -328,7 +328,8 @@ static void test_header(void **state)
 	setsockopt(s, IPPROTO_IP, IP_RECVTTL, &on, sizeof(on));
 	setsockopt(s, IPPROTO_IP, IP_RECVTOS, &on, sizeof(on));
 	p->ip.traffic_class = 0xb8;
-	assert_int_equal(udp_from_guest(w->udp, guest_mac_of(0), &p->ip, p->l4, w->now), DROP_NONE);
+	assert_int_equal(udp_from_guest(w->udp, guest_mac_of(0), &p->ip, p->l4, 0, w->now), DROP_NONE);
+	assert_int_equal(guest_push(w, 0), DROP_NONE);
 	assert_int_equal(recvmsg(s, &m, 0), 1);
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
 		if (c->cmsg_type == IP_TTL)
@@ -440,7 +441,7 @@ static void test_malformed(void **state)
 	struct packet *p = packet_new(guest_addr_of(0, false), a(OWN4), IP_UDP, 64, &h, sizeof(h), "abc", 3);
 	struct world *w = *state;
 
-	assert_int_equal(udp_from_guest(w->udp, guest_mac_of(0), &p->ip, p->l4, w->now), DROP_SHORT);
+	assert_int_equal(udp_from_guest(w->udp, guest_mac_of(0), &p->ip, p->l4, 0, w->now), DROP_SHORT);
 	assert_int_equal(guest_udp(w, 0, 5001, a(OWN4), 0, "a", 1, false), DROP_MALFORMED);
 	assert_int_equal(flow_count(w->flows, FLOW_UDP), 0);
 	free(p);
@@ -479,15 +480,15 @@ static void test_clients(void **state)
 	int listening = server("0.0.0.0", 8000), one = server("127.0.0.2", 9000), two = server("127.0.0.3", 9000), on = 1;
 	struct guest guest = { .mac = guest_mac_of(0), .port_id = 2 };
 	addr_t to = guest_addr_of(0, false), from;
-	struct iovec payload = { (char *)"query", 5 };
+	struct datagram_run run = { .from_port = 9000, .local = a("127.0.0.9"), .parts = 1, .iov[0] = { (char *)"query", 5 } };
 	struct got *g = malloc(sizeof(*g));
 	uint16_t ports[2], port;
 	bool fresh;
 
 	assert_int_equal(setsockopt(listening, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)), 0);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(udp_from_client(w->udp, listening, &guest, to, 80, a(i ? "127.0.0.3" : "127.0.0.2"), 9000, a("127.0.0.9"),
-						 &payload, &fresh, w->now), DROP_NONE);
+		run.from = a(i ? "127.0.0.3" : "127.0.0.2");
+		assert_int_equal(udp_from_client(w->udp, listening, &guest, to, 80, &run, &fresh, w->now), DROP_NONE);
 		assert_true(fresh);
 		guest_read(w, 0, i, g);
 		assert_true(addr_equal(g->ip.src, w->plan.gateway4));
@@ -497,8 +498,7 @@ static void test_clients(void **state)
 	assert_int_equal(ports[0], 9000);
 	assert_int_not_equal(ports[1], 9000);
 	/* The same client again: the same flow. */
-	assert_int_equal(udp_from_client(w->udp, listening, &guest, to, 80, a("127.0.0.3"), 9000, a("127.0.0.9"), &payload, &fresh, w->now),
-			 DROP_NONE);
+	assert_int_equal(udp_from_client(w->udp, listening, &guest, to, 80, &run, &fresh, w->now), DROP_NONE);
 	assert_false(fresh);
 	guest_read(w, 0, 2, g);
 	assert_int_equal(be16_get((be16_t){{ g->data[0], g->data[1] }}), ports[1]);
@@ -512,8 +512,9 @@ static void test_clients(void **state)
 	assert_true(addr_equal(from, a("127.0.0.9")));
 
 	/* One on the internet is seen as it is. */
-	assert_int_equal(udp_from_client(w->udp, listening, &guest, to, 80, a("203.0.113.50"), 9000, a(OWN4), &payload, &fresh, w->now),
-			 DROP_NONE);
+	run.from = a("203.0.113.50");
+	run.local = a(OWN4);
+	assert_int_equal(udp_from_client(w->udp, listening, &guest, to, 80, &run, &fresh, w->now), DROP_NONE);
 	guest_read(w, 0, 3, g);
 	assert_true(addr_equal(g->ip.src, a("203.0.113.50")));
 	assert_int_equal(flow_count(w->flows, FLOW_UDP), 3);
@@ -521,8 +522,7 @@ static void test_clients(void **state)
 	assert_int_equal(flow_count(w->flows, FLOW_UDP), 0);
 	assert_int_equal(fcntl(listening, F_GETFD), 0 | FD_CLOEXEC);
 	guest.port_id = 0;
-	assert_int_equal(udp_from_client(w->udp, listening, &guest, to, 80, a("127.0.0.3"), 9000, a("127.0.0.9"), &payload, &fresh, w->now),
-			 DROP_PORT_DOWN);
+	assert_int_equal(udp_from_client(w->udp, listening, &guest, to, 80, &run, &fresh, w->now), DROP_PORT_DOWN);
 	free(g);
 	close(listening);
 	close(one);

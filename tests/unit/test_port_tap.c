@@ -11,6 +11,7 @@
 #include <net/if.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <netinet/udp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -415,6 +416,68 @@ static void tcp6_across(void **state)
 	tcp_across(AF_INET6, (struct sockaddr *)&a, sizeof(a));
 }
 
+#define DATAGRAM  1000
+#define DATAGRAMS 40
+
+/* The kernel's UDP across: a run that a program sends as one message is one frame on its way, and one message where it arrives. */
+static void udp_across(int family, const struct sockaddr *server, socklen_t size)
+{
+	static uint8_t data[DATAGRAM * DATAGRAMS - 300], got[65536];
+	struct cable c = { .r = recorder_new() };
+	int client, receiver, segment = DATAGRAM, on = 1;
+	usec_t end = usec_now() + 10 * USEC_S;
+	struct iovec iov;
+	ssize_t n = -1;
+
+	c.r->sink.input = cable_input;
+	c.r->sink.owner = &c;
+	c.ports[0] = tap_new(c.r, "10.9.9.1", "fd00:9::1");
+	if (!c.ports[0] || !(c.ports[0]->takes & PORT_TAKES_UDP_SEGMENTS)) {
+		print_message("no tap to be had, or this kernel's taps know no UDP segmentation offload (Linux 6.2)\n");
+		port_free(c.ports[0]);
+		recorder_free(c.r);
+		skip();
+	}
+	client = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	c.ports[1] = tap_new(c.r, "10.9.9.2", "fd00:9::2");
+	assert_non_null(c.ports[1]);
+	receiver = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(receiver, server, size), 0);
+	assert_int_equal(setsockopt(receiver, SOL_UDP, UDP_GRO, &on, sizeof(on)), 0);
+	assert_int_equal(setsockopt(client, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment)), 0);
+	assert_int_equal(connect(client, server, size), 0);
+	frame_make(&iov, data, sizeof(data), 5);
+	assert_int_equal(send(client, data, sizeof(data), 0), sizeof(data));
+	for (; n < 0 && usec_now() < end; n = recv(receiver, got, sizeof(got), MSG_DONTWAIT))
+		loop_turn(c.r->loop, USEC_MS);
+	assert_int_equal(n, sizeof(data));
+	assert_memory_equal(got, data, sizeof(data));
+	assert_true(c.largest[0] > sizeof(data));
+	for (int i = 0; i < 2; i++)
+		for (int d = 0; d < DROP_COUNT; d++)
+			assert_int_equal(c.ports[i]->drops[d], 0);
+	close(client), close(receiver);
+	port_free(c.ports[0]), port_free(c.ports[1]);
+	recorder_free(c.r);
+}
+
+static void udp4_across(void **state)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(7777), .sin_addr.s_addr = inet_addr("10.9.9.2") };
+
+	(void)state;
+	udp_across(AF_INET, (struct sockaddr *)&a, sizeof(a));
+}
+
+static void udp6_across(void **state)
+{
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_port = htons(7777) };
+
+	(void)state;
+	inet_pton(AF_INET6, "fd00:9::2", &a.sin6_addr);
+	udp_across(AF_INET6, (struct sockaddr *)&a, sizeof(a));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -427,6 +490,8 @@ int main(void)
 		cmocka_unit_test(refuses_what_is_no_such_tap),
 		cmocka_unit_test(tcp4_across),
 		cmocka_unit_test(tcp6_across),
+		cmocka_unit_test(udp4_across),
+		cmocka_unit_test(udp6_across),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
