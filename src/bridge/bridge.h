@@ -52,6 +52,14 @@ int bridge_plan_mend(struct snapshot *now, const struct steps *journal);
 int bridge_plan_down(struct steps *out, const struct steps *journal, const struct snapshot *now);
 
 /**
+ * bridge_plan_hand_over() - of the steps that were taken, those that any LAN that routes needs of the whole host: if there is another one, its
+ * journal is to have them, so that they are undone with the last
+ * @out: copies, with their numbers
+ * Return: 0 or -ENOMEM
+ */
+int bridge_plan_hand_over(struct steps *out, const struct steps *journal);
+
+/**
  * bridge_plan_lan() - the networks of a LAN without an uplink (NAT, routed): what the host's and the guests' addresses are; what is not
  * configured is chosen beside the routes of @now
  * gateway4 and gateway6 are the host's addresses on the bridge, mac is the bridge's.

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "bridge/bridge.h"
+#include "bridge/plan_private.h"
 #include "bridge/values.h"
 
 struct way_back {
@@ -119,13 +119,35 @@ static bool renew_route(const struct way_back *w, const struct step *off, struct
 	return is || !there || there->state != STEP_DONE || r->expires == LIFE_FOREVER;
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+	size_t size = strlen(text), n = strlen(end);
+
+	return size >= n && !strcmp(text + size - n, end);
+}
+
+/* Does a sysctl belong to a link that we made? */
+static bool is_of_made(const struct way_back *w, const char *key)
+{
+	char link[IFNAMSIZ + 1] = "";
+
+	return sscanf(key, "net/ipv%*1[46]/conf/%16[^/]/", link) == 1 && is_made(w, link);
+}
+
+/* What a LAN that routes has switched for the whole host. */
+static bool is_of_host(const struct way_back *w, const struct step *s)
+{
+	return s->kind == STEP_SYSCTL && !is_of_made(w, s->key) &&
+	       (ends_with(s->key, "/ip_forward") || ends_with(s->key, "/forwarding") || ends_with(s->key, "/accept_ra"));
+}
+
 /* Another LAN of ours routes: what it needs of the whole host stays. */
-static bool is_needed_elsewhere(const struct way_back *w, const char *key)
+static bool is_needed_elsewhere(const struct way_back *w, const struct step *s)
 {
 	const char *own = "";
 	size_t n;
 
-	if (strcmp(key, "net/ipv4/ip_forward") && strcmp(key, "net/ipv6/conf/all/forwarding"))
+	if (!is_of_host(w, s))
 		return false;
 	for (size_t i = 0; i < w->journal->count; i++)
 		if (w->journal->step[i].kind == STEP_NFT_ADD)
@@ -134,7 +156,7 @@ static bool is_needed_elsewhere(const struct way_back *w, const char *key)
 	for (size_t i = 0; i < w->now->table_count; i++) {
 		const struct nft_table *t = &w->now->tables[i];
 
-		if (!strcmp(t->family, "inet") && !strncmp(t->comment, OURS_ALIAS, strlen(OURS_ALIAS)) &&
+		if (!strcmp(t->family, "inet") && !strncmp(t->comment, OURS_ALIAS, strlen(OURS_ALIAS)) && !ends_with(t->comment, ISOLATED_MARK) &&
 		    (strncmp(t->name, own, n) || (t->name[n] && t->name[n] != '_')))
 			return true;
 	}
@@ -202,14 +224,6 @@ static bool is_same_setting(const struct step *a, const struct step *b)
 	return a->kind == b->kind && !strcmp(a->link, b->link) && !strcmp(a->key, b->key);
 }
 
-/* Does a sysctl belong to a link that we made? */
-static bool is_of_made(const struct way_back *w, const char *key)
-{
-	char link[IFNAMSIZ + 1] = "";
-
-	return sscanf(key, "net/ipv%*1[46]/conf/%16[^/]/", link) == 1 && is_made(w, link);
-}
-
 /* A setting that was changed several times goes back at once to what it was at first. */
 static bool undo_setting(const struct way_back *w, size_t at, struct step *back)
 {
@@ -222,13 +236,15 @@ static bool undo_setting(const struct way_back *w, size_t at, struct step *back)
 			return false;
 	if (is_made(w, s->link) || is_of_made(w, s->key) || !current(w, s, is, sizeof(is)))
 		return false;
+	if (is_needed_elsewhere(w, s))
+		return false;
 	/* Written down for this way back alone: the switch for all links flips it before. */
 	if (!strcmp(s->value, s->old))
 		return true;
 	for (size_t i = at; i < w->journal->count; i++)
 		ours |= is_same_setting(&w->journal->step[i], s) && !strcmp(w->journal->step[i].value, is);
 	memcpy(back->old, is, sizeof(back->old));
-	return ours && strcmp(is, s->old) && !is_needed_elsewhere(w, s->key);
+	return ours && strcmp(is, s->old);
 }
 
 static bool has_table(const struct way_back *w, const char *key)
@@ -308,6 +324,29 @@ int bridge_plan_down(struct steps *out, const struct steps *journal, const struc
 			r = steps_add(&steps, &back);
 		else
 			step_fini(&back);
+	}
+	if (r) {
+		steps_fini(&steps);
+		return r;
+	}
+	*out = steps;
+	return 0;
+}
+
+int bridge_plan_hand_over(struct steps *out, const struct steps *journal)
+{
+	const struct way_back w = { .journal = journal };
+	struct steps steps = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; !r && i < journal->count; i++) {
+		struct step copy;
+
+		if (!is_of_host(&w, &journal->step[i]))
+			continue;
+		r = step_copy(&copy, &journal->step[i]);
+		if (!r)
+			r = steps_add(&steps, &copy);
 	}
 	if (r) {
 		steps_fini(&steps);

@@ -179,7 +179,7 @@ void plan_nft(struct planner *p)
 		return;
 	}
 	bridge_nft_table(p->config, table);
-	snprintf(comment, sizeof(comment), "%s %08x", plan_alias(p, alias), fingerprint(chains));
+	snprintf(comment, sizeof(comment), "%s %08x%s", plan_alias(p, alias), fingerprint(chains), p->b->isolated ? ISOLATED_MARK : "");
 	is = snapshot_table(p->now, "inet", table);
 	if (is && !strcmp(is->comment, comment))
 		return;

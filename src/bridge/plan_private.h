@@ -3,6 +3,9 @@
 #pragma once
 #include "bridge/bridge.h"
 
+/* At the end of the comment of a table that only keeps guests in: its LAN needs no forwarding of the host. */
+#define ISOLATED_MARK " isolated"
+
 struct planner {
 	const struct lan_config *config;
 	const struct bridge_config *b;

@@ -256,6 +256,7 @@ void service_lan_down(struct service_lan *l, struct outcome *o)
 	}
 	/* What hangs on the bridge goes first. */
 	stop_serving(l);
+	service_lan_hand_over(l, j);
 	r = plan_down(j, &o->steps);
 	if (r < 0)
 		fail(o, "Failed", r);

@@ -77,6 +77,8 @@ void service_lan_plan(struct service_lan *l, bool down, struct outcome *o);
 /** service_lan_up() - @config is owned; @trial: seconds, 0: for good; @answered: the gateway answered before */
 void service_lan_up(struct service_lan *l, struct lan_config *config, int64_t trial, bool answered, struct outcome *o);
 void service_lan_down(struct service_lan *l, struct outcome *o);
+/** service_lan_hand_over() - before its way back: what another LAN needs of the host too goes over to that one's journal */
+void service_lan_hand_over(struct service_lan *l, struct journal *j);
 /** service_lan_confirm() - Return: 0 or negative errno */
 int service_lan_confirm(struct service_lan *l);
 /** service_lan_recover() - what the journal says that a former service left */
