@@ -5,11 +5,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/usec.h"
@@ -34,27 +35,33 @@ static int text_file(const char *text)
 	return fd_steal(&fd);
 }
 
-static int start(pid_t *pid, int in, int out)
+/* In the child. If the service dies, so does nft: rules that came behind the next service's back would stay for good. */
+static void become_nft(pid_t service, int in, int out)
 {
 	char *const words[] = { (char *)RULESET_NFT, (char *)"-f", (char *)"-", NULL }, *const environment[] = { (char *)"LC_ALL=C", NULL };
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attributes;
 	sigset_t none;
-	int r;
 
-	sigemptyset(&none);
-	posix_spawn_file_actions_init(&files);
-	posix_spawnattr_init(&attributes);
 	/* The loop has signals blocked, which a program that is started would inherit. */
-	posix_spawnattr_setsigmask(&attributes, &none);
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-	posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
-	posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
-	posix_spawn_file_actions_adddup2(&files, out, STDERR_FILENO);
-	r = posix_spawn(pid, RULESET_NFT, &files, &attributes, words, environment);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&files);
-	return -r;
+	sigemptyset(&none);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != service || sigprocmask(SIG_SETMASK, &none, NULL) < 0 ||
+	    dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0)
+		_exit(126);
+	execve(RULESET_NFT, words, environment);
+	_exit(127);
+}
+
+static int start(pid_t *pid, int in, int out)
+{
+	pid_t service = getpid();
+
+	if (access(RULESET_NFT, X_OK) < 0)
+		return -errno;
+	*pid = fork();
+	if (*pid < 0)
+		return -errno;
+	if (!*pid)
+		become_nft(service, in, out);
+	return 0;
 }
 
 /* Return: its exit status, or negative errno. */
@@ -90,7 +97,7 @@ static void read_error(int fd, char *error, size_t size)
 int ruleset_load(const char *text, char *error, size_t error_size)
 {
 	_cleanup_fd_ int in = text_file(text), out = text_file(NULL);
-	pid_t pid;
+	pid_t pid = -1;
 	int r;
 
 	*error = 0;

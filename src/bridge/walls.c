@@ -7,6 +7,7 @@
 #include <linux/wireless.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 
 #include "base/attr.h"
 #include "bridge/ruleset.h"
@@ -32,6 +33,7 @@ static const struct sandbox_argument arguments[] = {
 	{ SCMP_SYS(ioctl), 1, TUNSETPERSIST },  /* those of the configuration */
 	{ SCMP_SYS(ioctl), 1, SIOCGIWNAME },    /* is the uplink wireless? */
 	{ SCMP_SYS(ioctl), 1, SIOCETHTOOL },    /* the uplink's permanent MAC */
+	{ SCMP_SYS(prctl), 0, PR_SET_PDEATHSIG }, /* nft ends with us */
 };
 
 int walls_enter(const char *config, const char *runtime, const char *state)
