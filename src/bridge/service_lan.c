@@ -13,9 +13,6 @@
 #include "bridge/lan_taps.h"
 #include "lan/paths.h"
 
-#define MARK_WORKING "working"
-#define MARK_UP      "up"
-
 void outcome_fini(struct outcome *o)
 {
 	steps_fini(&o->steps);
@@ -92,7 +89,8 @@ static void plan_up(struct service_lan *l, const struct lan_config *config, stru
 		fail(o, r == -EINVAL || r == -EADDRINUSE ? "Refused" : "Failed", r);
 }
 
-static void take_steps(struct journal *j, bool undo, struct outcome *o)
+/* @word: a mark, for the service that finds the journal if this one dies meanwhile */
+static void take_steps(struct journal *j, bool undo, const char *word, struct outcome *o)
 {
 	struct apply apply = { .journal = j, .undo = undo };
 	struct apply_result result = { 0 };
@@ -100,7 +98,7 @@ static void take_steps(struct journal *j, bool undo, struct outcome *o)
 
 	if (!o->steps.count)
 		return;
-	r = journal_mark(j, MARK_WORKING);
+	r = journal_mark(j, word);
 	if (!r || !undo) /* the way back does not depend on what can be written */
 		r = bridge_apply(&apply, &o->steps, &result);
 	o->done = result.taken;
@@ -143,7 +141,7 @@ static void undo(struct service_lan *l, struct journal *j, struct outcome *o)
 
 	stop_serving(l);
 	if (plan_down(j, &back.steps) == 0)
-		take_steps(j, false, &back);
+		take_steps(j, false, MARK_BACK, &back);
 	o->rolled_back = !back.error && is_undone(j);
 	if (o->rolled_back && journal_clear(j) < 0)
 		log_warning("cannot write %s", l->journal);
@@ -201,7 +199,7 @@ static void go_up(struct service_lan *l, struct lan_config *config, int64_t tria
 	/* A LAN that is up, and stays as it is, has nothing to be tried. */
 	if (l->state == LAN_UP && !o->steps.count)
 		trial = 0;
-	take_steps(j, true, o);
+	take_steps(j, true, trial ? MARK_BACK : MARK_WORKING, o);
 	if (!o->error && o->steps.count)
 		verify(config, o);
 	r = o->error ? 0 : serve(l, config, o->changes, o->message, sizeof(o->message));
@@ -261,7 +259,7 @@ void service_lan_down(struct service_lan *l, struct outcome *o)
 	if (r < 0)
 		fail(o, "Failed", r);
 	else
-		take_steps(j, false, o);
+		take_steps(j, false, MARK_BACK, o);
 	if (o->error || !is_undone(j)) {
 		l->state = LAN_BROKEN;
 		if (!o->error) {

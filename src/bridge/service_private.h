@@ -14,6 +14,11 @@
 #define BRIDGED_INTERFACE "org.hospes.Bridged"
 #define SERVICE_ERROR     1024
 
+/* Marks in a LAN's journal, beside "trying UNTIL": what the service that finds it is to make of it. */
+#define MARK_UP      "up"      /* serve it */
+#define MARK_WORKING "working" /* on its way up: whoever wanted that is asked what is to become of it */
+#define MARK_BACK    "back"    /* on its way down, or up on trial: it goes back to what was before */
+
 enum lan_state { LAN_DOWN, LAN_UP, LAN_TRYING, LAN_BROKEN };
 
 /* A LAN that is not simply down. */

@@ -290,7 +290,7 @@ int service_lan_confirm(struct service_lan *l)
 
 	if (r < 0)
 		return r;
-	r = journal_mark(j, "up");
+	r = journal_mark(j, MARK_UP);
 	journal_free(j);
 	if (r < 0)
 		return r;
@@ -357,9 +357,12 @@ void service_lan_recover(struct service_lan *l)
 		l->state = LAN_BROKEN;
 	} else if (sscanf(word, "trying %lld", &until) == 1) {
 		recover_trial(l, until);
-	} else if (!strcmp(word, "up")) {
+	} else if (!strcmp(word, MARK_UP)) {
 		l->state = LAN_UP;
 		take_over(l);
+	} else if (!strcmp(word, MARK_BACK)) {
+		l->state = LAN_BROKEN;
+		trial_is_over(l, "a service that died had not finished with that");
 	} else if (steps) {
 		log_warning("LAN %s is broken: a service that died was in the middle of bringing it up or down; hospes up %s or hospes down %s mends it",
 				l->name,
