@@ -212,9 +212,9 @@ int lan_up_new(struct lan_up **out, const struct lan_up_params *params, struct l
 	return 0;
 }
 
-static void remove_files(const char *runtime)
+static void remove_file(const char *runtime, const char *name)
 {
-	_cleanup_(freep) char *path = paths_join(runtime, "taps");
+	_cleanup_(freep) char *path = paths_join(runtime, name);
 
 	if (path && unlink(path) < 0 && errno != ENOENT)
 		log_warning("cannot remove %s: %s", path, strerror(errno));
@@ -235,11 +235,12 @@ void lan_up_remove(struct lan_up *l)
 	l->services = services_free(l->services, true);
 	timer_set(&l->refresh, USEC_NEVER);
 	remove_rules(l->plan.name, l->table);
-	remove_files(l->p.runtime);
+	remove_file(l->p.runtime, "taps");
 }
 
 void lan_up_sweep(struct mnl_socket *route, const char *name, const char *runtime)
 {
+	static const char *const files[] = { "taps.new", "taps", "control", "pid" };
 	_cleanup_(snapshot_freep) struct snapshot *now = NULL;
 	struct lan_config config = { 0 };
 	char alias[64], table[NFT_TABLE_SIZE];
@@ -255,7 +256,8 @@ void lan_up_sweep(struct mnl_socket *route, const char *name, const char *runtim
 			taplink_delete(route, k->index);
 	}
 	remove_rules(name, bridge_nft_table(&config, table));
-	remove_files(runtime);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		remove_file(runtime, files[i]);
 	rmdir(runtime); /* unless something else is in it */
 }
 
