@@ -255,11 +255,12 @@ static void keep_listening(struct planner *p)
 	const char *all = snapshot_sysctl(p->now, "net/ipv6/conf/all/forwarding");
 
 	for (size_t i = 0; all && !strcmp(all, "0") && i < p->now->link_count; i++) {
-		const char *name = p->now->links[i].name;
-		const char *is = snapshot_sysctl_of(p->now, 6, name, "accept_ra");
+		const struct link *l = &p->now->links[i];
+		const char *is = snapshot_sysctl_of(p->now, 6, l->name, "accept_ra");
 
-		if (is && !strcmp(is, "1") && strcmp(name, p->b->bridge) && strcmp(name, "lo"))
-			plan_set_sysctl(p, 6, name, "accept_ra", "2");
+		/* What we made ourselves has no router of the host's behind it. */
+		if (is && !strcmp(is, "1") && !l->ours && strcmp(l->name, p->b->bridge) && strcmp(l->name, "lo"))
+			plan_set_sysctl(p, 6, l->name, "accept_ra", "2");
 	}
 }
 
