@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,9 @@
 #include "io/varlink_server.h"
 #include "lan/paths.h"
 
-#define BACKLOG 128
+#define BACKLOG      128
+#define LOCK_TRIES   50
+#define LOCK_EACH_MS 20
 
 /* --- links and frames --- */
 
@@ -127,12 +130,16 @@ static int make_lock(struct service *s)
 {
 	_cleanup_(freep) char *path = paths_join(s->p.runtime, "bridged.lock");
 	_cleanup_fd_ int fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+	int tries = 0;
 
 	if (fd < 0) {
 		log_error("cannot open %s/bridged.lock: %s", s->p.runtime, strerror(errno));
 		return -errno;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	/* One that was killed has it until the kernel has closed its packet sockets. */
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK && ++tries < LOCK_TRIES && !poll(NULL, 0, LOCK_EACH_MS))
+			continue;
 		log_error("hospes-bridged runs already: another process holds %s", path);
 		return -EBUSY;
 	}
