@@ -286,22 +286,20 @@ def plain(value):
     return value
 
 
-def lines_of(host, title, words):
-    out = run(host.command(words))
-    return sorted(f"{title} {json.dumps(plain(row), sort_keys=True)}" for row in json.loads(out or "[]"))
-
-
-SYSCTLS = "cd /proc/sys/net && grep -H '' ipv4/ip_forward ipv4/conf/*/* ipv6/conf/*/* bridge/* 2>/dev/null; true"
+LISTS = {"link": "ip -d -j link", "addr": "ip -d -j addr", "route -4": "ip -d -j -4 route show table all", "rule -4": "ip -d -j -4 rule",
+         "route -6": "ip -d -j -6 route show table all", "rule -6": "ip -d -j -6 rule"}
+SYSCTLS = "cd /proc/sys/net; grep -H '' ipv4/ip_forward ipv4/conf/*/* ipv6/conf/*/* bridge/* 2>/dev/null"
+NEXT = "=== next ==="
+QUESTIONS = "set -e; " + f"; echo; echo '{NEXT}'; ".join([*LISTS.values(), "nft -s list ruleset", f"{SYSCTLS} || true"])
 
 
 def state_of(host):
     """All that is configured in a host, one fact a line: links, addresses, routes and rules of both families, settings, filter rules."""
-    found = lines_of(host, "link", ["ip", "-d", "-j", "link"]) + lines_of(host, "addr", ["ip", "-d", "-j", "addr"])
-    for family in ("-4", "-6"):
-        found += lines_of(host, f"route {family}", ["ip", "-d", "-j", family, "route", "show", "table", "all"])
-        found += lines_of(host, f"rule {family}", ["ip", "-d", "-j", family, "rule"])
-    found += sorted(run(host.command(["sh", "-c", SYSCTLS])).splitlines())
-    return found + run(host.command(["nft", "-s", "list", "ruleset"])).splitlines()
+    *lists, rules, settings = (part.strip("\n") for part in run(host.command(["sh", "-c", QUESTIONS])).split(NEXT))
+    found = []
+    for title, text in zip(LISTS, lists, strict=True):
+        found += sorted(f"{title} {json.dumps(plain(row), sort_keys=True)}" for row in json.loads(text or "[]"))
+    return found + sorted(settings.splitlines()) + rules.splitlines()
 
 
 def difference(before, after):
