@@ -93,11 +93,12 @@ static int choose(struct doctor *d, const struct args *args)
 static void try_kvm(struct facts *f)
 {
 	const struct device_fact *kvm = facts_device(f, "/dev/kvm");
+	const char *decided = getenv("HOSPES_ACCEL");
 	struct qemu_program qemu;
 	enum accel accel;
 
-	/* With HOSPES_ACCEL, somebody has decided already. */
-	if (!kvm || !kvm->opens || getenv("HOSPES_ACCEL"))
+	/* With HOSPES_ACCEL, somebody has decided already; an empty one is none. */
+	if (!kvm || !kvm->opens || (decided && *decided))
 		return;
 	if (qemu_find(&qemu) < 0 || kvm_choose(&qemu, &accel) < 0) {
 		facts_gap(f, "whether KVM works", "it takes a QEMU to try it");

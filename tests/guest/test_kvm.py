@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """KVM is used where a guest really runs with it: the probe's image, what is kept of its answer, and this machine's own KVM."""
 
+import json
 import os
 import pathlib
 
 import pytest
+
+from tests.support.lan import wait_for
 
 needs_node = pytest.mark.skipif(not pathlib.Path("/dev/kvm").exists() or os.geteuid() != 0, reason="needs /dev/kvm, and root to let the ordinary user at it")
 
@@ -83,6 +86,51 @@ def test_this_machine(kvm):
     """Whatever the probe chooses for this machine, a guest comes up with it."""
     kvm.hospes("run", "--detach", "mini")
     kvm.user.wait_ssh("mini")
+
+
+def doctor(kvm, **environment):
+    """The doctor's findings about KVM."""
+    report = json.loads(kvm.hospes("doctor", "--json", environment=environment, status=None))
+    return [one for one in report["findings"] if one["check"] == "kvm"]
+
+
+def comes_up(kvm, seconds, accel):
+    """Does a guest that is run so take a login? Its QEMU is ended in any case."""
+    kvm.hospes("run", "--detach", "mini", environment={"HOSPES_ACCEL": accel})
+    try:
+        wait_for(lambda: kvm.hospes("ssh", "-o", "ConnectTimeout=2", "mini", "echo up", status=None) == "up", seconds, "a login")
+        return True
+    except AssertionError:
+        return False
+    finally:
+        kvm.user.down()
+
+
+@needs_node
+def test_doctor_on_this_machine(kvm):
+    """This machine's own KVM, and what the doctor says of it. Where it opens and runs nothing, the finding is there, and what it advises helps: hospes
+    runs its guests without it, and so does another QEMU with -accel tcg. A machine where KVM works has no such finding, and guests that use it."""
+    found = doctor(kvm)
+    assert bool(found) != comes_up(kvm, 25, "kvm"), "the doctor's word against a guest's"
+    if not found:
+        kvm.hospes("run", "--detach", "mini")
+        assert any("-accel kvm" in p for p in kvm.user.processes())
+        kvm.user.wait_ssh("mini")
+        return
+    assert "opens, but a guest does not really run there" in found[0]["cause"] and found[0]["severity"] == "note"
+    assert "hospes runs guests without it" in found[0]["advice"] and "-accel tcg" in found[0]["advice"] and found[0]["remedy"] is None
+    kvm.hospes("run", "--detach", "mini")
+    assert any("-accel tcg" in p for p in kvm.user.processes())
+    kvm.user.wait_ssh("mini")
+    kvm.user.down()
+    assert comes_up(kvm, 60, "tcg")
+
+
+@needs_node
+def test_doctor_where_kvm_works_again(kvm):
+    """The same finding made and taken away. A QEMU that hangs, or one that takes TCG for KVM, stands in for the kernel's module: one machine has but one."""
+    assert doctor(kvm, **kvm.qemu("hangs", "exec sleep 60"))
+    assert not doctor(kvm, **kvm.qemu("works", ":"))
 
 
 def test_no_access(user):

@@ -219,6 +219,7 @@ def test_a_tun_device_that_is_closed(machine):
 
 @pytest.mark.parametrize("group", ["root", "kvm"])
 def test_kvm_that_is_closed(machine, group):
+    """Another node stands in for /dev/kvm, whose rights on this machine are not ours to change."""
     node(machine.place / "kvm", 1, 3, 0o660)  # what is behind it does not matter here
     (machine.netns.root / "etc/group").open("a").write("" if "\nkvm:" in (machine.netns.root / "etc/group").read_text() else "kvm:x:61999:\n")
     machine.mount(machine.place / "kvm", "/dev/kvm")
@@ -236,6 +237,7 @@ def test_kvm_that_is_closed(machine, group):
 
 
 def test_ping_sockets_that_are_closed(machine):
+    """The setting is the namespace's own, and real."""
     machine.type("sysctl -qw net.ipv4.ping_group_range='1 0'")
     assert machine.heal("ping-sockets")[0]["severity"] == "warning"
 
@@ -243,7 +245,8 @@ def test_ping_sockets_that_are_closed(machine):
 @pytest.mark.parametrize("key, shut", [("user/max_user_namespaces", "0"), ("kernel/unprivileged_userns_clone", "0"),
                                        ("kernel/apparmor_restrict_unprivileged_userns", "1")])
 def test_user_namespaces_that_are_closed(machine, key, shut):
-    """The machine's own settings stay: a file with another value lies over them."""
+    """A file with another value stands in for the setting, which is the whole machine's and not a namespace's: so it is looked at that the remedy writes
+    there, not that a namespace can be made then."""
     if not os.path.exists(f"/proc/sys/{key}"):
         pytest.skip("this kernel has no such gate")
     fake = machine.place / "gate"
@@ -282,9 +285,10 @@ def test_a_host_that_gets_an_address(machine):
 
 
 def test_vhost_net_that_is_missing(machine):
+    """A /dev of our own and a modprobe that only makes the node stand in for the kernel's module: a kernel without modules cannot load one, and the
+    machine's own is not to be touched."""
     machine.netns.ip("link add br0 type bridge")
     bridge = ("--bridge", "br0")
-    # A /dev of our own, and a modprobe that does what the module would.
     machine.type("mkdir -p /run/dev && mount -t tmpfs none /run/dev && mknod -m 666 /run/dev/null c 1 3 && mknod -m 666 /run/dev/urandom c 1 9 "
                  "&& mount --move /run/dev /dev")
     modprobe = machine.home.bin / "modprobe"
