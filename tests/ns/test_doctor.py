@@ -262,7 +262,7 @@ def test_a_mac_that_moves(admit):
     assert patient.mac("eth0") in found[0]["remedy"]
     patient.host.ip("link add low0 address 02:00:00:00:00:01 type veth peer name low1")
     patient.host.ip("link set low0 master br0")
-    assert patient.mac("br0") == patient.mac("eth0")
+    assert patient.mac("br0") == patient.mac("eth0") and reaches(patient.guest, LAN4) and reaches(patient.host, LAN4)
 
 
 @pytest.mark.parametrize("link", ["port0", "br0"])

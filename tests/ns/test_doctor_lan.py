@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.bridge import Host
 from tests.support.doctor import Doctor, background, node
-from tests.support.lan import USER, Daemon, wait_for
+from tests.support.lan import USER, Daemon, as_user, wait_for
+from tests.support.netns import Netns, link
 from tests.support.tap import TapGuest
 from tests.support.wire import ARP, BOOTP, DHCP, DNS4, IP, UDP, Ether, Guest
 
@@ -195,6 +196,11 @@ class Machine(UserDoctor):
     def heal(self, check, *arguments, user=True, as_root=True):
         return super().heal(check, *arguments, user=user, as_root=as_root)
 
+    def may(self, line):
+        """Does it work for the user?"""
+        words = self.netns.command(as_user(["sh", "-c", line]))
+        return subprocess.run(words, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False).returncode == 0
+
     def mount(self, source, target):
         self.type(f"mount --bind {source} {target}")
 
@@ -213,8 +219,9 @@ def machine(home):
 def test_a_tun_device_that_is_closed(machine):
     assert not machine.found("tun-device")
     machine.type("chmod 0600 /dev/net/tun")
+    assert not machine.may("hospes exec -- true")
     assert machine.heal("tun-device")[0]["remedy"] == "sudo chmod 0666 /dev/net/tun"
-    assert not machine.found("tun-device", user=False)
+    assert not machine.found("tun-device", user=False) and machine.may("hospes exec -- ping -n -c 1 -W 5 10.0.2.2")
 
 
 @pytest.mark.parametrize("group", ["root", "kvm"])
@@ -237,9 +244,18 @@ def test_kvm_that_is_closed(machine, group):
 
 
 def test_ping_sockets_that_are_closed(machine):
-    """The setting is the namespace's own, and real."""
-    machine.type("sysctl -qw net.ipv4.ping_group_range='1 0'")
-    assert machine.heal("ping-sockets")[0]["severity"] == "warning"
+    """The setting is the namespace's own, and real; a guest pings a neighbour of its host."""
+    other = Netns("other")
+    try:
+        link(machine.netns, "eth0", other, "eth0")
+        machine.netns.ip("address add 192.168.7.2/24 dev eth0")
+        other.ip("address add 192.168.7.1/24 dev eth0")
+        machine.type("sysctl -qw net.ipv4.ping_group_range='1 0'")
+        assert not machine.may("hospes exec -- ping -n -c 1 -W 1 192.168.7.1")
+        assert machine.heal("ping-sockets")[0]["severity"] == "warning"
+        assert machine.may("hospes exec -- ping -n -c 2 -W 5 192.168.7.1")
+    finally:
+        other.remove()
 
 
 @pytest.mark.parametrize("key, shut", [("user/max_user_namespaces", "0"), ("kernel/unprivileged_userns_clone", "0"),
