@@ -324,6 +324,12 @@ static void test_refused(void **state)
 	say(client, "{\"method\":\"org.varlink.service.GetInfo\"}");
 	expect(f, client, DENIED);
 	close(client);
+	/* Who wants no answer gets none, and holds no place either. */
+	client = join(f);
+	say(client, "{\"method\":\"a.b.Give\",\"oneway\":true}");
+	expect_end(f, client);
+	assert_int_equal(f->calls, 0);
+	close(client);
 	turns(f);
 }
 
