@@ -237,6 +237,8 @@ static int loop_wait(struct loop *l, usec_t timeout)
 			spin_waited(&l->spin, usec_now() - start);
 			return r < 0 || l->event_count ? MIN(r, 0) : loop_sleep(l, 0);
 		}
+		/* Whoever looked or went to rest may have set a timer or left work for the turn's end. */
+		patience = loop_patience(l, timeout);
 	}
 	r = loop_sleep(l, patience);
 	spin_waited(&l->spin, usec_now() - start);
