@@ -62,11 +62,13 @@ class Console(Client):
         return self.wait(seconds)
 
     def begin(self, line):
-        self.mark = f"END-{next(Console.numbers)}-"
-        # Split, so that it is no mark if it is echoed.
-        self.send(f"( {line} ); echo \"{self.mark[:4]}\"\"{self.mark[4:]}$?-\"")
+        number = next(Console.numbers)
+        self.first, self.mark = f"BEGIN-{number}-", f"END-{number}-"
+        # Split, so that they are no marks if they are echoed. What an earlier command still says comes before the first one.
+        self.send(f"echo BEG\"\"IN-{number}-; ( {line} ); echo \"EN\"\"D-{number}-$?-\"")
 
     def wait(self, seconds):
+        self.read_until(self.first, seconds)
         output = self.read_until(self.mark, seconds)
         status = self.read_until("-", 5)
         if status.strip() != "0":
