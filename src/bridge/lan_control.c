@@ -250,20 +250,7 @@ static void control_down(_unused_ void *owner, struct varlink_call *call, _unuse
 		lan_invalid(call, "Down", "a bridge LAN is taken down by org.hospes.Bridged.Down");
 }
 
-static const struct varlink_method methods[] = {
-	{ .name = "Status", .handle = control_status },
-	{ .name = "List", .handle = control_list },
-	{ .name = "Register", .params = lan_params_register, .handle = control_register },
-	{ .name = "Unregister", .params = lan_params_unregister, .handle = control_unregister },
-	{ .name = "Resolve", .params = lan_params_resolve, .handle = control_resolve },
-	{ .name = "Connect", .params = lan_params_connect, .upgrades = true, .handle = control_connect },
-	{ .name = "AttachTap", .params = lan_params_attach_tap, .handle = control_attach_tap },
-	{ .name = "AddForward", .params = lan_params_add_forward, .handle = control_add_forward },
-	{ .name = "RemoveForward", .params = lan_params_remove_forward, .handle = control_remove_forward },
-	{ .name = "ListForwards", .handle = control_list_forwards },
-	{ .name = "Reload", .handle = control_reload },
-	{ .name = "Down", .handle = control_down },
-};
+static const struct varlink_method methods[] = { LAN_METHODS(control) };
 
 static const struct varlink_service service = {
 	.vendor = "hospes", .product = "hospes-bridged", .version = HOSPES_VERSION, .url = "https://varlink.org",

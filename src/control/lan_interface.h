@@ -2,7 +2,7 @@
 /*
  * org.hospes.Lan, as far as both fabrics answer it alike: the interface file, what its methods take, guests as JSON, registration, errors.
  *
- * The table of methods is each fabric's own, since it says which parts of the LAN a handler works on.
+ * The handlers are each fabric's own, since they say which parts of the LAN a method works on.
  */
 #pragma once
 #include "control/registry.h"
@@ -19,6 +19,21 @@ extern const char lan_interface_text[];
 extern const struct varlink_param lan_params_register[], lan_params_unregister[], lan_params_resolve[], lan_params_connect[],
 		lan_params_attach_tap[],
 	lan_params_add_forward[], lan_params_remove_forward[];
+
+/* What struct varlink_service has as its methods; each is handled by a function of the fabric's own, PREFIX_status() and so on. */
+#define LAN_METHODS(prefix)                                                                                        \
+	{ .name = "Status", .handle = prefix##_status },                                                             \
+	{ .name = "List", .handle = prefix##_list },                                                                 \
+	{ .name = "Register", .params = lan_params_register, .handle = prefix##_register },                          \
+	{ .name = "Unregister", .params = lan_params_unregister, .handle = prefix##_unregister },                    \
+	{ .name = "Resolve", .params = lan_params_resolve, .handle = prefix##_resolve },                             \
+	{ .name = "Connect", .params = lan_params_connect, .upgrades = true, .handle = prefix##_connect },           \
+	{ .name = "AttachTap", .params = lan_params_attach_tap, .handle = prefix##_attach_tap },                     \
+	{ .name = "AddForward", .params = lan_params_add_forward, .handle = prefix##_add_forward },                  \
+	{ .name = "RemoveForward", .params = lan_params_remove_forward, .handle = prefix##_remove_forward },         \
+	{ .name = "ListForwards", .handle = prefix##_list_forwards },                                                \
+	{ .name = "Reload", .handle = prefix##_reload },                                                             \
+	{ .name = "Down", .handle = prefix##_down }
 
 /** lan_text() - a parameter; "" if it was not given */
 const char *lan_text(const json_t *parameters, const char *key);
