@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/background.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "bridge/service.h"
@@ -86,13 +86,6 @@ static void signalled(void *owner, int signal)
 		loop_stop(owner, 0);
 }
 
-static void tell(int fd)
-{
-	if (fd >= 0 && write(fd, "+", 1) < 0)
-		log_debug("nobody waited: %s", strerror(errno));
-	fd_close(fd);
-}
-
 /* Messages go to the caller's standard error as long as somebody waits, and to wherever it led from then on: a journal, or nowhere. */
 static int serve(struct service *s, const struct options *o, struct loop *loop, int parent)
 {
@@ -104,7 +97,7 @@ static int serve(struct service *s, const struct options *o, struct loop *loop, 
 		r = service_start(s);
 	if (r < 0)
 		return r;
-	tell(parent);
+	background_tell(parent);
 	r = loop_run(loop);
 	if (r < 0)
 		log_error("hospes-bridged ends: %s; the LANs stay as they are, but for those on trial", strerror(-r));
@@ -133,24 +126,6 @@ static int carry(const struct options *o, int parent)
 	return r;
 }
 
-/* In the parent: pass on how the child's start went. */
-static int await(int pipe, pid_t child)
-{
-	ssize_t n;
-	int status;
-	char byte;
-
-	do
-		n = read(pipe, &byte, 1);
-	while (n < 0 && errno == EINTR);
-	if (n == 1)
-		return EXIT_SUCCESS;
-	if (waitpid(child, &status, 0) == child && WIFEXITED(status))
-		return WEXITSTATUS(status);
-	log_error("hospes-bridged ended by a signal before it served");
-	return EXIT_FAILURE;
-}
-
 static int run(const struct options *o)
 {
 	int ends[2];
@@ -168,7 +143,7 @@ static int run(const struct options *o)
 		return chdir("/") < 0 || carry(o, ends[1]) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
 	fd_close(ends[1]);
-	return await(ends[0], child);
+	return background_await(ends[0], child, "hospes-bridged ended by a signal before it served");
 }
 
 int main(int argc, char **argv)

@@ -14,9 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/background.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "engine/engine.h"
@@ -208,14 +208,6 @@ static void signalled(void *owner, int signal)
 	loop_stop(d->loop, 0);
 }
 
-/* One byte: the LAN is up. Nobody may be there any more to read it. */
-static void tell(int fd)
-{
-	if (fd >= 0 && write(fd, "+", 1) < 0)
-		log_debug("nobody waited for the LAN to be up: %s", strerror(errno));
-	fd_close(fd);
-}
-
 /* Behind the walls of the sandbox, and away from the terminal. */
 static int settle(struct engine *e, bool foreground)
 {
@@ -242,7 +234,8 @@ static int carry(struct setup *s, const struct options *o, int parent)
 	struct daemon d = { 0 };
 	struct engine_params params = {
 		.plan = &s->plan, .machine_id = s->machine_id, .config_path = s->config_path, .config_search = !o->config && !o->no_config,
-		.runtime = s->runtime, .state = s->state, .resolv_conf = s->resolv_conf, .fault = o->fault ? &s->fault : NULL, .no_peek_offset = o->no_peek_offset,
+		.runtime = s->runtime, .state = s->state, .resolv_conf = s->resolv_conf, .fault = o->fault ? &s->fault : NULL,
+		.no_peek_offset = o->no_peek_offset,
 	};
 	int r = loop_new(&d.loop);
 
@@ -256,8 +249,8 @@ static int carry(struct setup *s, const struct options *o, int parent)
 	if (!r)
 		r = settle(d.engine, o->foreground);
 	if (!r) {
-		tell(o->ready);
-		tell(parent);
+		background_tell(o->ready);
+		background_tell(parent);
 		r = loop_run(d.loop);
 		if (r < 0)
 			log_error("LAN %s goes down: %s", o->lan, strerror(-r));
@@ -265,24 +258,6 @@ static int carry(struct setup *s, const struct options *o, int parent)
 	engine_free(d.engine);
 	loop_free(d.loop);
 	return r;
-}
-
-/* In the parent: pass on how the child's start went. */
-static int await(int pipe, pid_t child)
-{
-	int status;
-	char byte;
-	ssize_t n;
-
-	do
-		n = read(pipe, &byte, 1);
-	while (n < 0 && errno == EINTR);
-	if (n == 1)
-		return EXIT_SUCCESS;
-	if (waitpid(child, &status, 0) == child && WIFEXITED(status))
-		return WEXITSTATUS(status);
-	log_error("hospesd ended by a signal before the LAN was up");
-	return EXIT_FAILURE;
 }
 
 /* What a caller left open by mistake is not to stay open for as long as the LAN is up: somebody may wait for the other end to close. */
@@ -317,7 +292,7 @@ static int run(struct setup *s, const struct options *o)
 	/* Who waits at the other end is to see it close if the child dies. */
 	fd_close(ends[1]);
 	fd_close(o->ready);
-	return await(ends[0], child);
+	return background_await(ends[0], child, "hospesd ended by a signal before the LAN was up");
 }
 
 int main(int argc, char **argv)
