@@ -51,7 +51,7 @@ static int print_up(json_t *status, bool was_up, bool json)
 	return EXIT_SUCCESS;
 }
 
-static int user_up(const char *lan, bool json)
+static int user_up(const char *lan, const struct bridge_options *o)
 {
 	_cleanup_json_ json_t *status = NULL;
 	_cleanup_fd_ int fd = lan_connect(lan, LAN_AS_IS);
@@ -68,22 +68,10 @@ static int user_up(const char *lan, bool json)
 			return cli_status(fd);
 		r = lan_call(fd, "Status", NULL, &status);
 	}
-	return r < 0 ? EXIT_FAILURE : print_up(status, was_up, json);
+	return r < 0 ? EXIT_FAILURE : print_up(status, was_up, o->json);
 }
 
-int cmd_up(int argc, char **argv)
-{
-	struct bridge_options o = { 0 };
-	enum fabric fabric;
-	const char *lan;
-	int r = parse(argc, argv, &lan, &o, &fabric);
-
-	if (r)
-		return r;
-	return fabric == FABRIC_BRIDGE ? bridge_up(lan, &o) : user_up(lan, o.json);
-}
-
-static int user_reload(const char *lan)
+static int user_reload(const char *lan, _unused_ const struct bridge_options *o)
 {
 	_cleanup_json_ json_t *reply = NULL;
 	_cleanup_fd_ int fd = lan_connect(lan, LAN_AS_IS);
@@ -101,7 +89,9 @@ static int user_reload(const char *lan)
 	return EXIT_SUCCESS;
 }
 
-int cmd_reload(int argc, char **argv)
+/* The same words for both fabrics, each of which has its own way. */
+static int run(int argc, char **argv, int (*bridge)(const char *lan, const struct bridge_options *o),
+	       int (*user)(const char *lan, const struct bridge_options *o))
 {
 	struct bridge_options o = { 0 };
 	enum fabric fabric;
@@ -110,7 +100,15 @@ int cmd_reload(int argc, char **argv)
 
 	if (r)
 		return r;
-	if (o.json)
-		return cli_wrong("reload", "what was changed is said as text alone");
-	return fabric == FABRIC_BRIDGE ? bridge_reload(lan, &o) : user_reload(lan);
+	return fabric == FABRIC_BRIDGE ? bridge(lan, &o) : user(lan, &o);
+}
+
+int cmd_up(int argc, char **argv)
+{
+	return run(argc, argv, bridge_up, user_up);
+}
+
+int cmd_reload(int argc, char **argv)
+{
+	return run(argc, argv, bridge_reload, user_reload);
 }
