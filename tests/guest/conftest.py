@@ -10,15 +10,8 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 from tests.support.bridge_fixtures import bridged, closing, lan_world, plug  # noqa: E402,F401
-from tests.support.netns import World  # noqa: E402
+from tests.support.fixtures import world  # noqa: E402,F401
 from tests.support.user import Server, make_user  # noqa: E402
-
-
-@pytest.fixture(scope="session")
-def world():
-    made = World()
-    yield made
-    made.remove()
 
 
 @pytest.fixture(scope="module")

@@ -9,16 +9,9 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 from tests.support.bridge_fixtures import bridged, closing, lan_world, plug  # noqa: E402,F401
-from tests.support.lan import Daemon, Home  # noqa: E402
-from tests.support.netns import World  # noqa: E402
+from tests.support.fixtures import start, world  # noqa: E402,F401
+from tests.support.lan import Home  # noqa: E402
 from tests.support.tap import TapGuest  # noqa: E402
-
-
-@pytest.fixture(scope="session")
-def world():
-    made = World()
-    yield made
-    made.remove()
 
 
 @pytest.fixture
@@ -26,21 +19,6 @@ def home():
     made = Home()
     yield made
     made.remove()
-
-
-@pytest.fixture
-def start(world, home):
-    """Start a daemon: start(config="...", arguments=[...]). All are stopped at the end, and must end well."""
-    running = []
-
-    def starter(**options):
-        daemon = Daemon(world.host, home, **options)
-        running.append(daemon)
-        return daemon
-
-    yield starter
-    for daemon in running:
-        daemon.stop()
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-from tests.support.lan import Daemon, Home, wait_for  # noqa: E402
-from tests.support.netns import World  # noqa: E402
+from tests.support.fixtures import start, world  # noqa: E402,F401
+from tests.support.lan import Home, wait_for  # noqa: E402
 from tests.support.vhost import OFFLOADS, PLAIN, VhostGuest  # noqa: E402
 from tests.support.wire import Guest  # noqa: E402
 
@@ -25,34 +25,11 @@ PORTS = {
 }
 
 
-@pytest.fixture(scope="session")
-def world():
-    made = World()
-    yield made
-    made.remove()
-
-
 @pytest.fixture
 def home():
     made = Home(sanitized=True)
     yield made
     made.remove()
-
-
-@pytest.fixture
-def start(world, home):
-    """Start a daemon: start(config="...", arguments=[...]). All are stopped at the end, and must end well."""
-    running = []
-
-    def starter(**options):
-        daemon = Daemon(world.host, home, **options)
-        running.append(daemon)
-        return daemon
-
-    yield starter
-    for daemon in running:
-        if not daemon.log.closed:
-            daemon.stop()
 
 
 @pytest.fixture
