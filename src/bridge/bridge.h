@@ -52,8 +52,8 @@ int bridge_plan_mend(struct snapshot *now, const struct steps *journal);
 int bridge_plan_down(struct steps *out, const struct steps *journal, const struct snapshot *now);
 
 /**
- * bridge_plan_hand_over() - of the steps that were taken, those that any LAN that routes needs of the whole host: if there is another one, its
- * journal is to have them, so that they are undone with the last
+ * bridge_plan_hand_over() - of the steps that were taken, those that any LAN that routes needs of the whole host: if there is another one,
+ * its journal is to have them, so that they are undone with the last
  * @out: copies, with their numbers
  * Return: 0 or -ENOMEM
  */

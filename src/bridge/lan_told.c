@@ -27,7 +27,7 @@ static const struct guest_config *guest_with(const struct lan_up *l, struct mac 
 	return NULL;
 }
 
-/* Why may this MAC not be behind that tap? NULL: it may. Its first frame was not carried, so that the bridge has not learned it from here. */
+/* Why may this MAC not be behind that tap? NULL: it may. Its first frame was not carried, so the bridge has not learned it from here. */
 static const char *mac_fault(struct lan_up *l, const struct lan_tap *t, struct mac mac)
 {
 	const struct guest_config *named = guest_with(l, mac);

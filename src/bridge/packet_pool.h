@@ -13,7 +13,7 @@
 #define PACKET_POOL_TEXT(n)  PACKET_POOL_TEXT_(n)
 /* What to tell a person when all are taken. */
 #define PACKET_POOL_FULL                                                                                               \
-	"hospes-bridged carries " PACKET_POOL_TEXT(PACKET_POOL_SIZE) " LANs at once that have no uplink or are on trial, and so many are up; "     \
+	"hospes-bridged carries " PACKET_POOL_TEXT(PACKET_POOL_SIZE) " LANs at once that have no uplink or are on trial, and so many are up; " \
 	"take one of them down (hospes down LAN), or confirm a trial"
 
 struct packet_pool { int fd[PACKET_POOL_SIZE]; bool taken[PACKET_POOL_SIZE]; };

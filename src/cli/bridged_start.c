@@ -56,8 +56,8 @@ static int start_by_systemd(void)
 }
 
 /*
- * Without systemd its messages go into a file, for whoever reads our own output waits for the end of that. Return: a descriptor, or negative
- * errno.
+ * Without systemd its messages go into a file, for whoever reads our own output waits for the end of that. Return: a descriptor, or
+ * negative errno.
  */
 static int open_log(void)
 {

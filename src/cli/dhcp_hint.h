@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the host's DHCP clients have to be told when its address has moved between an uplink and a bridge: doctor's finding "port-dhcp", said
- * by the verb that moved it. Without a client on the link that lost its address there is nothing to say.
+ * What the host's DHCP clients have to be told when its address has moved between an uplink and a bridge: doctor's finding "port-dhcp",
+ * said by the verb that moved it. Without a client on the link that lost its address there is nothing to say.
  */
 #pragma once
 #include <jansson.h>

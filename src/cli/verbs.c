@@ -73,11 +73,13 @@ static const struct verb verbs[] = {
 		"  --remove   undo that\n"
 		"\n"
 		"With neither, print what --install would write.\n" },
-	{ "qemu-args", cmd_qemu_args, "print what to add to a QEMU command line of your own", "[--name NAME] [--port vhost|stream|dgram|tap] [--mem SIZE]",
+	{ "qemu-args", cmd_qemu_args, "print what to add to a QEMU command line of your own",
+		"[--name NAME] [--port vhost|stream|dgram|tap] [--mem SIZE]",
 		"  -m, --mem SIZE  with --port vhost: the guest's memory, which it shares with the LAN\n"
 		"\n"
 		"A bridge LAN has taps: QEMU gets its tap by hospes-tap, which needs no privilege.\n" },
-	{ "doctor", cmd_doctor, "find what is wrong, and say what to type against it", "[--probe] [--json] [GUEST]\n[--probe] [--json] --bridge BRIDGE",
+	{ "doctor", cmd_doctor, "find what is wrong, and say what to type against it",
+		"[--probe] [--json] [GUEST]\n[--probe] [--json] --bridge BRIDGE",
 		"  -b, --bridge BRIDGE  any bridge of this host, also one that hospes did not make\n"
 		"  -p, --probe          send frames, too: finds other DHCP servers, switches that filter, addresses used twice\n"
 		"  -j, --json           as JSON\n"

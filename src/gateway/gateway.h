@@ -25,8 +25,9 @@ struct gateway_params {
 	uint32_t flow_max;
 	bool no_peek_offset;         /* do without SO_PEEK_OFF for TCP, as on kernels before 6.9: for tests */
 	/*
-	 * DHCP, DNS and router advertisements only, for a LAN whose frames the kernel carries: it answers ARP, ND and everything else at the gateway's
-	 * own addresses, and who is behind which port is known elsewhere. The plan's MAC is then the bridge's, and DNS is at the gateway's address.
+	 * DHCP, DNS and router advertisements only, for a LAN whose frames the kernel carries: it answers ARP, ND and everything else at the
+	 * gateway's own addresses, and who is behind which port is known elsewhere. The plan's MAC is then the bridge's, and DNS is at the
+	 * gateway's address.
 	 */
 	bool services_only;
 	void (*leases_changed)(void *owner); /* leases are to be saved */

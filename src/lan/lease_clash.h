@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * One lease for two guests: a foreign DHCP server gave one address to both. It does so where they call themselves the same, as clones of one
- * image do (one machine-id, so one client identifier, RFC 4361), or where it has forgotten the first.
+ * One lease for two guests: a foreign DHCP server gave one address to both. It does so where they call themselves the same, as clones of
+ * one image do (one machine-id, so one client identifier, RFC 4361), or where it has forgotten the first.
  *
  * The address stays the first one's; what the second sends with it is dropped. Here it is remembered, so that somebody can be told.
  */
