@@ -46,6 +46,7 @@ struct vhost_queue {
 	struct virtqueue ring;
 	uint16_t index;
 	bool enabled;
+	bool discards;                  /* it was disabled while it ran: what it sends is thrown away (QEMU's vhost-user.rst, "Ring states") */
 	bool has_address, has_base;
 	uint32_t base;                  /* SET_VRING_BASE, or where it stopped; where a ring begins until then */
 	uint64_t descriptors, used, available; /* user addresses */

@@ -77,6 +77,7 @@ static void queue_start(struct vhost_device *d, struct vhost_queue *q, const str
 	q->has_base = true;
 	if (!(d->features & BIT(VHOST_F_PROTOCOL_FEATURES)))
 		q->enabled = true;
+	q->discards = false; /* what waits in a ring that is enabled only after its start was meant to be sent */
 	virtqueue_start(r, q->base);
 	d->sink->queue_changed(d->sink->owner, q);
 }
@@ -358,6 +359,8 @@ int vhost_set_vring_enable(struct vhost_device *d, struct vhost_message *m, _unu
 
 	if (!q || m->payload.state.value > 1)
 		return -EINVAL;
+	if (q->enabled || m->payload.state.value)
+		q->discards = q->ring.started && !m->payload.state.value;
 	queue_enable(d, q, m->payload.state.value);
 	return 0;
 }

@@ -98,9 +98,12 @@ static struct lane *choose_lane(struct vhost_port *v, const struct frame *f)
 	return lane_is_running(l) ? l : NULL;
 }
 
-static bool is_too_big_ever(const struct vhost_port *v, uint32_t size)
+/* Would all the chains not do that a ring has, or that we take for one frame, if they were like the one seen last? */
+static bool is_too_big_ever(const struct vhost_port *v, const struct virtqueue *ring, uint32_t size)
 {
-	return !v->mergeable && v->chain_size && size > v->chain_size;
+	uint32_t chains = v->mergeable ? MIN((uint32_t)ring->size, (uint32_t)LANDING_CHAINS) : 1;
+
+	return v->chain_size && size > (uint64_t)chains * v->chain_size;
 }
 
 /* Return: false if the guest has no buffers for it now. */
@@ -112,7 +115,7 @@ static bool send_one(struct vhost_port *v, const struct frame *f)
 	if (!l)
 		return false;
 	if (!landing_take(v, &v->landing, &l->queue->ring, size, size)) {
-		if (v->port.down || !virtqueue_has_more(&l->queue->ring) || !is_too_big_ever(v, size))
+		if (v->port.down || !virtqueue_has_more(&l->queue->ring) || !is_too_big_ever(v, &l->queue->ring, size))
 			return false;
 		port_drop(&v->port, DROP_OVERSIZE, 1);
 		return true;

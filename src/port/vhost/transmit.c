@@ -75,14 +75,14 @@ void transmit_run(struct vhost_port *v, struct lane *l)
 	struct batch b; /* not cleared: 24 KiB of which one frame uses little */
 	bool whole;
 
-	if (!lane_is_running(l))
+	if (!lane_is_served(l))
 		return;
 	virtqueue_silence(ring);
 	whole = gather(v, ring, &b);
 	if (v->pairs > 1)
 		learn_pairs(v, l, &b);
 	port_rates(&v->port, loop_now(v->loop));
-	if (b.count)
+	if (b.count && l->queue->enabled)
 		port_input(&v->port, b.frames, b.count);
 	if (!ring->started)
 		return; /* not even a callback should, but then it is the driver's again */

@@ -98,7 +98,7 @@ static bool look(struct poller *p)
 	for (unsigned int i = 1; i < 2u * v->pairs; i += 2) {
 		struct lane *l = &v->lanes[i];
 
-		if (!lane_is_running(l))
+		if (!lane_is_served(l))
 			continue;
 		if (virtqueue_has_more(&l->queue->ring)) {
 			transmit_run(v, l);
@@ -118,7 +118,7 @@ static bool rest(struct poller *p)
 	for (unsigned int i = 1; i < 2u * v->pairs; i += 2) {
 		struct lane *l = &v->lanes[i];
 
-		if (!lane_is_running(l))
+		if (!lane_is_served(l))
 			continue;
 		more |= virtqueue_listen(&l->queue->ring);
 		if (l->queue->polled)
@@ -158,14 +158,12 @@ static void queue_changed(void *owner, struct vhost_queue *q)
 
 	v->pairs = 1;
 	for (unsigned int i = 0; i < VHOST_QUEUES; i++)
-		if (lane_is_running(&v->lanes[i]))
+		if (lane_is_served(&v->lanes[i]))
 			v->pairs = (uint16_t)(i / 2 + 1);
-	if (!lane_is_running(l))
-		return;
-	if (is_transmit(l)) {
+	if (is_transmit(l) && lane_is_served(l)) {
 		/* What the guest put in before we looked was kicked for before we listened. */
 		poller_set(&v->poller);
-	} else {
+	} else if (lane_is_running(l)) {
 		virtqueue_silence(&q->ring);
 		port_drained(&v->port);
 	}

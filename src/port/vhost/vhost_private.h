@@ -52,6 +52,12 @@ static inline bool lane_is_running(const struct lane *l)
 	return l->queue->ring.started && l->queue->enabled && !l->queue->ring.broken;
 }
 
+/** lane_is_served() - may a transmit ring be touched, to pass its frames on or to throw them away? */
+static inline bool lane_is_served(const struct lane *l)
+{
+	return l->queue->ring.started && (l->queue->enabled || l->queue->discards) && !l->queue->ring.broken;
+}
+
 /** vhost_publish_later() - let the driver see what was used, at the turn's end */
 static inline void vhost_publish_later(struct vhost_port *v) { deferred_add_last(&v->publish); }
 /** vhost_broken() - a ring made no sense: the port closes */
