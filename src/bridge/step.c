@@ -181,7 +181,7 @@ static bool is_whole(const struct step *s)
 	case STEP_RULE_DEL:
 		return s->rule.raw;
 	case STEP_SYSCTL:
-		return !strncmp(s->key, "net/", 4) && !strstr(s->key, "..");
+		return !strncmp(s->key, "net/", 4) && !strstr(s->key, "/../");
 	case STEP_NFT_ADD:
 		return s->text && s->key[0];
 	case STEP_NFT_DEL:

@@ -217,9 +217,21 @@ static void mistakes(void **state)
 	}
 }
 
+/* Two dots in a link's name lead nowhere. */
+static void dotted_link(void **state)
+{
+	json_t *json = json_pack("{ss ss ss}", "kind", "sysctl", "key", "net/ipv4/conf/eth0..1/forwarding", "value", "1");
+	struct step s;
+
+	(void)state;
+	assert_int_equal(step_from_json(&s, json), 0);
+	step_fini(&s);
+	json_decref(json);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(goldens), cmocka_unit_test(mistakes) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(goldens), cmocka_unit_test(mistakes), cmocka_unit_test(dotted_link) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
