@@ -9,6 +9,7 @@ import subprocess
 import time
 
 from bench.clients.client import Client
+from bench.scene import end_group
 
 # The last thing that a guest's init does. No echo, no prompt: what comes back is output only.
 SHELL = """
@@ -31,7 +32,17 @@ class Console(Client):
     numbers = itertools.count()
     boot_seconds = 60
 
-    def boot(self, words, netns, **options):
+    def boot(self, words, netns, tries=1, **options):
+        """Until its shell is there. tries: how often, where a guest's kernel is known to fail now and then."""
+        for left in reversed(range(tries)):
+            try:
+                return self.boot_once(words, netns, **options)
+            except RuntimeError:
+                end_group(self.process)
+                if not left:
+                    raise
+
+    def boot_once(self, words, netns, **options):
         self.process = self.scene.spawn(words, netns, self.core, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
         self.buffer = ""
         os.set_blocking(self.process.stdout.fileno(), False)
@@ -47,7 +58,7 @@ class Console(Client):
             if select.select([self.process.stdout], [], [], left)[0]:
                 data = os.read(self.process.stdout.fileno(), 65536)
                 if not data:
-                    raise RuntimeError(f"{type(self).__name__} {self.number} ended: {self.buffer[-1000:]}")
+                    raise RuntimeError(f"{type(self).__name__} {self.number} ended: {self.buffer[-4000:]}")
                 self.buffer += data.decode(errors="replace").replace("\r", "")
         before, self.buffer = self.buffer.split(text, 1)
         return before

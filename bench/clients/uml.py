@@ -36,7 +36,8 @@ class Uml(Console):
         elif attachment.kind == "tap":
             words.append(f"vec0:transport=tap,ifname={attachment.interface},depth=128,gro=1,mtu={scene.mtu}")
             netns = attachment.netns
-        self.boot(words, netns)
+        # One in some thirty panics at boot on a busy host: its init cannot fork.
+        self.boot(words, netns, tries=3)
         if attachment.kind == "tap":
             self.shell("ip link set vec0 name eth0")
         self.configure()
