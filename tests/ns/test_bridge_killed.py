@@ -19,7 +19,7 @@ import time
 import pytest
 
 from tests.support.bridge import Bridged, BridgeWorld, assert_restored, difference, state_of
-from tests.support.killer import Killer, Sockets
+from tests.support.killer import PATIENCE, Killer, Sockets
 from tests.support.lan import wait_for
 from tests.ns.test_bridge_updown import config
 
@@ -50,9 +50,16 @@ WORKERS = 3    # half of an iteration is waiting
 class Killable(Bridged):
     """The service, which can be killed at a change that Up or Down makes."""
 
+    start_seconds = PATIENCE
+
     def start(self, *arguments):
         super().start(*arguments)
         self.sockets = Sockets(self.process.pid)
+
+    def connect(self, *arguments, **options):
+        connection = super().connect(*arguments, **options)
+        connection.settimeout(PATIENCE)
+        return connection
 
     def kill(self):
         super().kill()
@@ -133,12 +140,12 @@ class Scene:
         """The new service, and the two ways on; after a trial neither is needed."""
         self.bridged.start()
         if what in ("Try", "Back"):
-            wait_for(lambda: self.bridged.lan_state() == "down", TRIAL + 3, "the end of the trial")
+            wait_for(lambda: self.bridged.lan_state() == "down", TRIAL + PATIENCE, "the end of the trial")
         elif not after:
-            self.bridged.hospes("up", "br0")
+            self.bridged.hospes("up", "br0", timeout=PATIENCE)
             self.assert_up()
         if what in ("Up", "Down"):
-            self.bridged.hospes("down", "br0")
+            self.bridged.hospes("down", "br0", timeout=PATIENCE)
         self.assert_down()
 
     def iterate(self, what, number, after):
@@ -195,6 +202,6 @@ def results():
 
 @pytest.mark.parametrize("kind,what", SCENES)
 def test_killed_at_every_change(results, kind, what):
-    count, wrong = results[kind, what].result(300)
+    count, wrong = results[kind, what].result(600)
     assert not wrong, "\n\n".join(wrong)
     assert count >= LEAST[what], f"only {count} changes were seen"

@@ -319,6 +319,8 @@ def assert_restored(host, before, seconds=3.0):
 class Bridged:
     """hospes-bridged in the foreground, in the host."""
 
+    start_seconds = 10
+
     def __init__(self, world, sanitized=False, environment=None, arguments=()):
         self.host = world.host
         self.programs = build_folder(sanitized)
@@ -332,7 +334,7 @@ class Bridged:
         self.log = open(self.log_path, "ab")
         words = self.host.command([str(self.programs / "hospes-bridged"), "--foreground", *arguments])
         self.process = subprocess.Popen(words, env={**self.environment, **(environment or {})}, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        wait_for(lambda: self.process.poll() is not None or self.serves(), 10, "the service's socket")
+        wait_for(lambda: self.process.poll() is not None or self.serves(), self.start_seconds, "the service's socket")
         assert self.process.poll() is None, f"hospes-bridged ended with {self.process.returncode}: {self.messages()}"
 
     def serves(self):
