@@ -213,7 +213,10 @@ static int try_up(int fd, struct try *t)
 
 	if (bridged_call(fd, "Up", json_pack("{s:s, s:i}", "lan", t->lan, "confirm", t->seconds), &reply) < 0)
 		return EXIT_FAILURE;
-	if (t->json ? json_array_size(json_object_get(reply, "steps")) : bridge_print_steps(reply, "  ", stdout)) {
+	if (!t->json)
+		bridge_print_steps(reply, "  ", stdout);
+	/* It may be on trial without a step: tried again, for another time. */
+	if (json_is_integer(json_object_get(reply, "seconds_left"))) {
 		say_trial(fd, t, reply);
 		return wait_outcome(fd, t);
 	}
