@@ -189,7 +189,6 @@ def work(kind, what):
         scene.bridged.stop()
         return number, wrong
     finally:
-        world.reset()
         world.remove()
 
 
