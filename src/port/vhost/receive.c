@@ -41,6 +41,7 @@ static bool landing_take(struct vhost_port *v, struct landing *l, struct virtque
 	if (l->size >= least)
 		return true;
 	landing_keep(l, 0);
+	vhost_check_memory(v);
 	return false;
 }
 

@@ -42,6 +42,12 @@ void vhost_broken(struct vhost_port *v)
 	vhost_device_close(v->device, "its rings make no sense");
 }
 
+void vhost_check_memory(struct vhost_port *v)
+{
+	if (vhost_memory_is_broken(vhost_device_memory(v->device)))
+		vhost_device_close(v->device, "its memory was taken away");
+}
+
 /* --- kicks --- */
 
 /* Kicks are watched by edges, so that an eventfd need not be read. What is no eventfd fills up, and does. */
@@ -124,6 +130,7 @@ static bool rest(struct poller *p)
 		if (l->queue->polled)
 			timer_set(&v->unkicked, loop_now(v->loop) + UNKICKED);
 	}
+	vhost_check_memory(v);
 	return more;
 }
 
@@ -145,8 +152,7 @@ static void publish(struct deferred *d)
 		if (q->ring.started && virtqueue_publish(&q->ring))
 			vhost_queue_call(q);
 	}
-	if (vhost_memory_is_broken(vhost_device_memory(v->device)))
-		vhost_device_close(v->device, "its memory was taken away");
+	vhost_check_memory(v);
 }
 
 /* --- what the device tells --- */

@@ -62,6 +62,8 @@ static inline bool lane_is_served(const struct lane *l)
 static inline void vhost_publish_later(struct vhost_port *v) { deferred_add_last(&v->publish); }
 /** vhost_broken() - a ring made no sense: the port closes */
 void vhost_broken(struct vhost_port *v);
+/** vhost_check_memory() - close the port if memory was taken away: what is there now reads as zeroes, which in a packed ring is "nothing to do" */
+void vhost_check_memory(struct vhost_port *v);
 
 /* transmit.c */
 /** transmit_run() - take one batch from the guest and pass it on */
