@@ -5,15 +5,6 @@
 #include "base/attr.h"
 #include "base/be.h"
 
-struct cursor cursor_of_iov(const struct iovec *iov, size_t count)
-{
-	struct cursor c = { .iov = iov, .count = count };
-
-	for (size_t i = 0; i < count; i++)
-		c.left += iov[i].iov_len;
-	return c;
-}
-
 struct cursor cursor_of(struct iovec *iov, const void *data, size_t size)
 {
 	*iov = (struct iovec){ .iov_base = (void *)data, .iov_len = size };
@@ -38,7 +29,7 @@ static void advance(struct cursor *c, uint8_t *into, size_t size)
 	}
 }
 
-void cursor_copy(struct cursor *c, void *into, size_t size)
+void cursor_copy_parts(struct cursor *c, void *into, size_t size)
 {
 	if (!size)
 		return;

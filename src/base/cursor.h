@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/uio.h>
 
 struct cursor {
@@ -26,7 +27,14 @@ struct cursor {
 };
 
 /** cursor_of_iov() - a cursor at the first byte of @count parts, which must outlive it */
-struct cursor cursor_of_iov(const struct iovec *iov, size_t count);
+static inline struct cursor cursor_of_iov(const struct iovec *iov, size_t count)
+{
+	struct cursor c = { .iov = iov, .count = count };
+
+	for (size_t i = 0; i < count; i++)
+		c.left += iov[i].iov_len;
+	return c;
+}
 
 /**
  * cursor_of() - a cursor over one buffer
@@ -36,13 +44,26 @@ struct cursor cursor_of_iov(const struct iovec *iov, size_t count);
  */
 struct cursor cursor_of(struct iovec *iov, const void *data, size_t size);
 
+/** cursor_copy_parts() - what cursor_copy() does in the general case */
+void cursor_copy_parts(struct cursor *c, void *into, size_t size);
+
 /**
  * cursor_copy() - read the next bytes
  * @c:    cursor; advanced by @size, or failed
  * @into: where they go; zeroed when the cursor fails, so that it never holds stale bytes
  * @size: bytes
  */
-void cursor_copy(struct cursor *c, void *into, size_t size);
+static inline void cursor_copy(struct cursor *c, void *into, size_t size)
+{
+	/* Nearly always all of it lies in one part, and more behind it. */
+	if (__builtin_expect(!c->failed && size < c->left && size < c->iov->iov_len - c->offset, 1)) {
+		memcpy(into, (const uint8_t *)c->iov->iov_base + c->offset, size);
+		c->offset += size;
+		c->left -= size;
+	} else {
+		cursor_copy_parts(c, into, size);
+	}
+}
 
 /** cursor_skip() - go on by @size bytes, or fail */
 void cursor_skip(struct cursor *c, size_t size);

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
+#include "wire/eth.h"
 
 #define SEEN_EVERY USEC_S /* how exactly guest->seen is kept */
 
@@ -57,16 +59,22 @@ static void ports_input(void *owner, struct port *from, const struct frame *fram
 
 	switch_input(t->parts.sw, from, frames, count, now);
 	for (size_t i = 0; i < count; i++) {
-		struct cursor c = frame_cursor(&frames[i]);
+		const uint8_t *head = frames[i].iov->iov_base;
+		uint8_t copy[DHCP_SERVERS_HEAD] = { 0 };
 		struct mac source;
 
-		cursor_skip(&c, sizeof(struct mac));
-		cursor_copy(&c, &source, sizeof(source));
-		if (cursor_failed(&c))
+		if (frames[i].size < sizeof(struct eth))
 			continue;
+		if (frames[i].iov->iov_len < sizeof(copy)) {
+			struct cursor c = frame_cursor(&frames[i]);
+
+			cursor_copy(&c, copy, MIN(sizeof(copy), (size_t)frames[i].size));
+			head = copy;
+		}
+		memcpy(&source, head + sizeof(struct mac), sizeof(source));
 		note_guest(t, from, source, now);
 		/* What the switch takes for forged is not believed. */
-		if (t->parts.heard && mac_equal(slot_of(t, from)->seen, source))
+		if (t->parts.heard && dhcp_servers_care(head) && mac_equal(slot_of(t, from)->seen, source))
 			dhcp_servers_hear(t->parts.heard, frame_cursor(&frames[i]), now);
 	}
 }

@@ -24,6 +24,18 @@ struct dhcp_servers {
 	size_t count;
 };
 
+#define DHCP_SERVERS_HEAD 38 /* bytes: Ethernet, IPv4 without options, UDP's ports */
+
+/** dhcp_servers_care() - might the frame with that head be one to hear? For most it says no by a look at a byte or two. */
+static inline bool dhcp_servers_care(const uint8_t head[static DHCP_SERVERS_HEAD])
+{
+	enum { TYPE = 12, VERSION = 14, PROTOCOL = 23, PORTS = 34, PLAIN = 0x45, UDP = 17, BOOTPS = 67, BOOTPC = 68 };
+
+	if (head[PROTOCOL] != UDP || head[TYPE] != 0x08 || head[TYPE + 1])
+		return false;
+	return head[VERSION] != PLAIN || (!head[PORTS] && (head[PORTS + 1] == BOOTPS || head[PORTS + 1] == BOOTPC));
+}
+
 /**
  * dhcp_servers_hear() - look at a frame
  * @frame: from its Ethernet header on; it may be cut short behind its options

@@ -141,13 +141,14 @@ static void packet_ready(struct watch *w, _unused_ uint32_t events)
 
 static bool packet_write(struct packet *p, const struct frame *f)
 {
-	struct virtio_net_hdr_v1 h = virtio_header_emit(f);
+	struct virtio_net_hdr_v1 h;
 	struct iovec iov[1 + FRAME_PARTS];
 
 	if (f->parts > FRAME_PARTS) {
 		port_drop(&p->port, DROP_OVERSIZE, 1);
 		return true;
 	}
+	virtio_header_emit(f, &h);
 	/* A packet socket knows no "data valid". */
 	h.flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	iov[0] = (struct iovec){ &h, sizeof(struct virtio_net_hdr) };

@@ -99,13 +99,14 @@ static void tap_ready(struct watch *w, _unused_ uint32_t events)
 /* Return: false if the device takes no more now. */
 static bool tap_write(struct tap *t, const struct frame *f)
 {
-	struct virtio_net_hdr_v1 h = virtio_header_emit(f);
+	struct virtio_net_hdr_v1 h;
 	struct iovec iov[1 + FRAME_PARTS];
 
 	if (f->parts > FRAME_PARTS) {
 		port_drop(&t->port, DROP_OVERSIZE, 1);
 		return true;
 	}
+	virtio_header_emit(f, &h);
 	iov[0] = (struct iovec){ .iov_base = &h, .iov_len = sizeof(h) };
 	memcpy(&iov[1], f->iov, f->parts * sizeof(*f->iov));
 	if (writev(t->fd, iov, (int)f->parts + 1) >= 0)

@@ -51,22 +51,22 @@ enum drop virtio_header_parse(const struct virtio_net_hdr_v1 *h, uint32_t size, 
 	return DROP_NONE;
 }
 
-struct virtio_net_hdr_v1 virtio_header_emit(const struct frame *f)
+void virtio_header_emit(const struct frame *f, struct virtio_net_hdr_v1 *h)
 {
 	const struct offload *o = &f->offload;
-	struct virtio_net_hdr_v1 h = { .gso_type = VIRTIO_NET_HDR_GSO_NONE, .num_buffers = 1 };
+
+	*h = (struct virtio_net_hdr_v1){ .gso_type = VIRTIO_NET_HDR_GSO_NONE, .num_buffers = 1 };
 
 	if (o->checksum_open) {
-		h.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-		h.csum_start = o->checksum_start;
-		h.csum_offset = o->checksum_offset;
+		h->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+		h->csum_start = o->checksum_start;
+		h->csum_offset = o->checksum_offset;
 	} else if (o->checksum_good) {
-		h.flags = VIRTIO_NET_HDR_F_DATA_VALID;
+		h->flags = VIRTIO_NET_HDR_F_DATA_VALID;
 	}
 	if (o->gso != GSO_NONE) {
-		h.gso_type = gso_types[o->gso];
-		h.gso_size = o->segment_size;
-		h.hdr_len = (uint16_t)MIN((uint32_t)o->header_size, f->size);
+		h->gso_type = gso_types[o->gso];
+		h->gso_size = o->segment_size;
+		h->hdr_len = (uint16_t)MIN((uint32_t)o->header_size, f->size);
 	}
-	return h;
 }

@@ -17,5 +17,5 @@
  */
 enum drop virtio_header_parse(const struct virtio_net_hdr_v1 *h, uint32_t size, struct offload *out);
 
-/** virtio_header_emit() - the header for a frame */
-struct virtio_net_hdr_v1 virtio_header_emit(const struct frame *f);
+/** virtio_header_emit() - the header for a frame; num_buffers is 1 */
+void virtio_header_emit(const struct frame *f, struct virtio_net_hdr_v1 *out);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include "base/hash.h"
 #include "base/list.h"
 #include "switch/segment.h"
@@ -371,21 +372,47 @@ static void forward(struct switch_ *s, struct port *from, const struct route *r,
 	}
 }
 
+/* Both MACs of a frame as numbers: compared in one go, and straight from the frame into registers. */
+struct macs { uint64_t low; uint32_t high; };
+
+static inline struct macs macs_at(const void *frame)
+{
+	struct macs m;
+
+	memcpy(&m.low, frame, sizeof(m.low));
+	memcpy(&m.high, (const uint8_t *)frame + sizeof(m.low), sizeof(m.high));
+	return m;
+}
+_Static_assert(offsetof(struct eth, type) == sizeof(uint64_t) + sizeof(uint32_t), "that is where the MACs end");
+
+static inline bool has_macs(const struct frame *f, struct macs wanted)
+{
+	struct macs m;
+
+	if (f->iov->iov_len < sizeof(struct eth))
+		return false; /* in pieces, or too short: looked at with care */
+	m = macs_at(f->iov->iov_base);
+	return m.low == wanted.low && m.high == wanted.high;
+}
+
 void switch_input(struct switch_ *s, struct port *from, const struct frame *frames, size_t count, usec_t now)
 {
-	struct eth last = { 0 };
+	struct macs last = { 0 };
 	struct route way = { ROUTE_NOWHERE };
 	size_t start = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		struct cursor c = frame_cursor(&frames[i]);
-		struct eth eth = eth_parse(&c);
 		struct route r = way;
-		enum drop drop = cursor_failed(&c) ? DROP_SHORT : DROP_NONE;
+		struct cursor c;
+		struct eth eth;
+		enum drop drop;
 
 		/* Frames of one pair of MACs come in runs: the first is looked up, the rest go after it. */
-		if (!drop && i > start && way.kind == ROUTE_ONE && mac_equal(eth.to, last.to) && mac_equal(eth.from, last.from))
+		if (i > start && way.kind == ROUTE_ONE && has_macs(&frames[i], last))
 			continue;
+		c = frame_cursor(&frames[i]);
+		eth = eth_parse(&c);
+		drop = cursor_failed(&c) ? DROP_SHORT : DROP_NONE;
 		if (!drop)
 			drop = route(s, &eth, from, now, &r);
 		if (drop) {
@@ -396,7 +423,7 @@ void switch_input(struct switch_ *s, struct port *from, const struct frame *fram
 			forward(s, from, &way, frames + start, i - start);
 			start = i;
 		}
-		last = eth;
+		last = macs_at(&eth);
 		way = r;
 	}
 	forward(s, from, &way, frames + start, count - start);

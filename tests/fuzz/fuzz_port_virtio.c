@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	if (f.offload.gso != GSO_NONE)
 		MUST(f.offload.checksum_open && f.offload.segment_size && f.offload.header_size <= f.size);
-	h = virtio_header_emit(&f);
+	virtio_header_emit(&f, &h);
 	MUST(virtio_header_parse(&h, f.size, &again) == DROP_NONE);
 	MUST(is_same(&again, &f.offload));
 	return 0;

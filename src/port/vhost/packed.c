@@ -120,6 +120,16 @@ uint16_t packed_available(struct virtqueue *r)
 	return chains;
 }
 
+bool packed_ahead(struct virtqueue *r, uint16_t ahead, uint64_t *address)
+{
+	struct place at = place_after(r, (struct place){ r->next_take, r->take_wrap }, ahead);
+
+	if (ahead >= r->size || !is_available(r->slots[at.slot].flags, at.wrap))
+		return false;
+	*address = r->slots[at.slot].addr;
+	return true;
+}
+
 /* Used: both bits are as the wrap counter. */
 static uint16_t used_flags(bool wrap, uint32_t written)
 {

@@ -6,6 +6,7 @@
 #include "port/vhost/vhost_private.h"
 #include "wire/eth.h"
 
+#define AHEAD 6 /* frames: about what a line of the cache takes to come from another core */
 #define SHORT 2 /* frames of the MTU's size: with less room the guest is asked to say when there is more */
 
 /* Give back all chains but the first @count. */
@@ -55,23 +56,36 @@ static void landing_log(const struct landing *l, uint32_t size)
 	}
 }
 
+/*
+ * Where to make the offload header: in place if it lies there in one piece. To make it here and copy it would wait until all that was written
+ * to the guest before has left this core (a load cannot be answered by several smaller stores).
+ */
+static struct virtio_net_hdr_v1 *header_place(const struct landing *l, size_t size, struct virtio_net_hdr_v1 *own)
+{
+	bool in_place = size == sizeof(*own) && l->iov->iov_len >= size && (uintptr_t)l->iov->iov_base % _Alignof(struct virtio_net_hdr_v1) == 0;
+
+	return in_place ? l->iov->iov_base : own;
+}
+
 /* The frame is written: put its offload header before it, give back what it did not need, and hand it over. */
 static void landing_finish(struct vhost_port *v, struct landing *l, const struct frame *f)
 {
 	static const uint8_t zeroes[ETH_MIN];
 	uint32_t size = v->header_size + MAX(f->size, (uint32_t)ETH_MIN), left = size;
-	struct virtio_net_hdr_v1 h = virtio_header_emit(f);
-	struct iovec header = { &h, v->header_size }, padding = { (void *)zeroes, ETH_MIN - MIN(f->size, (uint32_t)ETH_MIN) };
+	struct virtio_net_hdr_v1 own, *h = header_place(l, v->header_size, &own);
+	struct iovec header = { &own, v->header_size }, padding = { (void *)zeroes, ETH_MIN - MIN(f->size, (uint32_t)ETH_MIN) };
 	size_t needed = 0;
 
 	for (uint32_t covered = 0; covered < size; needed++)
 		covered += l->chains[needed].size;
 	if (needed < l->count)
 		landing_keep(l, needed);
-	h.num_buffers = (uint16_t)needed;
+	virtio_header_emit(f, h);
+	h->num_buffers = (uint16_t)needed;
 	if (!(v->port.takes & PORT_TAKES_OPEN_CHECKSUM))
-		h.flags = 0; /* "verified" is a word of VIRTIO_NET_F_GUEST_CSUM, too */
-	iov_copy(l->iov, 0, &header, 1);
+		h->flags = 0; /* "verified" is a word of VIRTIO_NET_F_GUEST_CSUM, too */
+	if (h == &own)
+		iov_copy(l->iov, 0, &header, 1);
 	if (padding.iov_len)
 		iov_copy(l->iov, v->header_size + f->size, &padding, 1);
 	if (l->ring->log)
@@ -115,6 +129,7 @@ static bool send_one(struct vhost_port *v, const struct frame *f)
 
 	if (!l)
 		return false;
+	virtqueue_prefetch(&l->queue->ring, AHEAD);
 	if (!landing_take(v, &v->landing, &l->queue->ring, size, size)) {
 		if (v->port.down || !virtqueue_has_more(&l->queue->ring) || !is_too_big_ever(v, &l->queue->ring, size))
 			return false;

@@ -16,9 +16,12 @@ static uint16_t load_index(const volatile uint16_t *index)
 	return __atomic_load_n(index, __ATOMIC_ACQUIRE);
 }
 
-static struct descriptor copy_descriptor(const volatile struct vring_desc *d)
+static void copy_descriptor(struct descriptor *to, const volatile struct vring_desc *d)
 {
-	return (struct descriptor){ .address = d->addr, .size = d->len, .flags = d->flags, .next = d->next };
+	to->address = d->addr;
+	to->size = d->len;
+	to->flags = d->flags;
+	to->next = d->next;
 }
 
 static void log_used(struct virtqueue *r, const volatile void *at, uint64_t size)
@@ -28,16 +31,16 @@ static void log_used(struct virtqueue *r, const volatile void *at, uint64_t size
 }
 
 /* Follow a chain through a table of @count descriptors from @d on; as many steps as the table is long are enough for an honest one. */
-static bool walk(struct virtqueue *r, struct parts *p, const volatile struct vring_desc *table, uint32_t count, struct descriptor d)
+static bool walk(struct virtqueue *r, struct parts *p, const volatile struct vring_desc *table, uint32_t count, struct descriptor *d)
 {
 	for (uint32_t steps = 1;; steps++) {
-		if (unlikely(d.flags & VRING_DESC_F_INDIRECT || !virtqueue_add_part(r, p, &d)))
+		if (unlikely(d->flags & VRING_DESC_F_INDIRECT || !virtqueue_add_part(r, p, d)))
 			return false;
-		if (!(d.flags & VRING_DESC_F_NEXT))
+		if (!(d->flags & VRING_DESC_F_NEXT))
 			return true;
-		if (unlikely(steps == count || d.next >= count))
+		if (unlikely(steps == count || d->next >= count))
 			return false;
-		d = copy_descriptor(&table[d.next]);
+		copy_descriptor(d, &table[d->next]);
 	}
 }
 
@@ -55,12 +58,15 @@ int split_take(struct virtqueue *r, struct parts *p)
 		return -EPROTO;
 	p->chain->id = head;
 	p->chain->slots = 1;
-	d = copy_descriptor(&r->descriptors[head]);
+	copy_descriptor(&d, &r->descriptors[head]);
 	if (d.flags & VRING_DESC_F_INDIRECT) {
 		table = virtqueue_indirect_table(r, &d, &count);
-		if (unlikely(!table || !walk(r, p, table, count, copy_descriptor(table))))
+		if (unlikely(!table))
 			return -EPROTO;
-	} else if (unlikely(!walk(r, p, r->descriptors, r->size, d))) {
+		copy_descriptor(&d, table);
+		if (unlikely(!walk(r, p, table, count, &d)))
+			return -EPROTO;
+	} else if (unlikely(!walk(r, p, r->descriptors, r->size, &d))) {
 		return -EPROTO;
 	}
 	r->next_take++;
@@ -80,6 +86,18 @@ uint16_t split_available(struct virtqueue *r)
 bool split_has_more(struct virtqueue *r)
 {
 	return r->next_take != r->available || split_available(r);
+}
+
+bool split_ahead(struct virtqueue *r, uint16_t ahead, uint64_t *address)
+{
+	uint16_t head;
+
+	if ((uint16_t)(r->available - r->next_take) <= ahead)
+		return false;
+	head = r->avail->ring[(uint16_t)(r->next_take + ahead) & mask_of(r)];
+	if (head < r->size)
+		*address = r->descriptors[head].addr;
+	return head < r->size;
 }
 
 void split_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_t written)

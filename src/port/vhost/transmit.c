@@ -25,8 +25,8 @@ static enum drop read_header(struct vhost_port *v, struct iovec *iov, size_t par
 
 	if (chain_size <= skip)
 		return DROP_SHORT;
-	if (iov->iov_len >= skip)
-		memcpy(&h, iov->iov_base, skip);
+	if (iov->iov_len >= sizeof(h) && skip == sizeof(h))
+		memcpy(&h, iov->iov_base, sizeof(h)); /* the usual case, with a size that the compiler knows */
 	else
 		cursor_copy(&c, &h, skip);
 	for (; skip >= iov->iov_len; iov++, parts--)

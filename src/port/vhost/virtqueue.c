@@ -7,6 +7,7 @@
 #include "port/vhost/virtqueue_private.h"
 
 #define DESCRIPTOR_SIZE 16
+#define CACHE_LINE      64
 #define WRAP            0x8000
 
 int virtqueue_break(struct virtqueue *r)
@@ -113,6 +114,21 @@ uint16_t virtqueue_available(struct virtqueue *r)
 	if (r->broken)
 		return 0;
 	return r->packed ? packed_available(r) : split_available(r);
+}
+
+void virtqueue_prefetch(struct virtqueue *r, uint16_t ahead)
+{
+	uint32_t size = CACHE_LINE;
+	uint64_t address;
+	uint8_t *at;
+
+	if (r->broken || !(r->packed ? packed_ahead(r, ahead, &address) : split_ahead(r, ahead, &address)))
+		return;
+	at = vhost_memory_at(r->memory, address, &size);
+	if (at) {
+		__builtin_prefetch(at, 1);
+		__builtin_prefetch(at + CACHE_LINE, 1);
+	}
 }
 
 void virtqueue_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_t written)

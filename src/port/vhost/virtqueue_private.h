@@ -37,6 +37,10 @@ bool split_publish(struct virtqueue *r);
 void split_silence(struct virtqueue *r);
 void split_listen(struct virtqueue *r);
 
+/* Where the first buffer of the chain @ahead lies, for the guest; false if there is none. */
+bool split_ahead(struct virtqueue *r, uint16_t ahead, uint64_t *address);
+bool packed_ahead(struct virtqueue *r, uint16_t ahead, uint64_t *address);
+
 int packed_take(struct virtqueue *r, struct parts *p);
 bool packed_has_more(struct virtqueue *r);
 uint16_t packed_available(struct virtqueue *r);
