@@ -12,7 +12,7 @@ all: build/build.ninja
 
 build/build.ninja:
 	tools/packages build
-	meson setup build --prefix=$(PREFIX)
+	meson setup build --prefix=$(PREFIX) -Db_lto=true
 
 demo:
 	tools/packages build run demo
@@ -26,7 +26,7 @@ check:
 
 bench:
 	tools/packages build run bench
-	[ -f build-bench/build.ninja ] || meson setup build-bench -Dbench=true
+	[ -f build-bench/build.ninja ] || meson setup build-bench -Dbench=true -Db_lto=true
 	ninja -C build-bench
 	bench/run $(BENCH)
 

@@ -21,7 +21,7 @@
 
 #define VHOST_QUEUE_PAIRS 8            /* GET_QUEUE_NUM */
 /* Even ones go to the guest (receive), odd ones come from it (transmit): virtio 1.2 section 5.1.2. */
-#define VHOST_QUEUES      (2 * VHOST_QUEUE_PAIRS)
+#define VHOST_QUEUES      (2 * VHOST_QUEUE_PAIRS + 1) /* the last is the control queue where there are several pairs */
 
 enum vhost_protocol_feature {
 	VHOST_PROTOCOL_MQ = 0,

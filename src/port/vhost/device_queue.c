@@ -287,8 +287,8 @@ int vhost_get_vring_base(struct vhost_device *d, struct vhost_message *m, struct
 }
 
 /*
- * The descriptor that comes with a message about a queue, or the word that there is none. Only eventfds and pipes: a read or write of
- * a file might wait.
+ * The descriptor that comes with a message about a queue, or the word that there is none. Only eventfds, pipes and sockets: a read or write
+ * of a file might wait.
  */
 static int message_fd(struct vhost_device *d, struct vhost_message *m, struct vhost_queue **q)
 {
@@ -302,8 +302,8 @@ static int message_fd(struct vhost_device *d, struct vhost_message *m, struct vh
 		return 0;
 	if (fstat(m->fds[0], &st) < 0)
 		return -errno;
-	/* An eventfd is of no type at all. */
-	if (st.st_mode & S_IFMT && !S_ISFIFO(st.st_mode))
+	/* An eventfd is of no type at all. User-mode Linux has pipes, or sockets. */
+	if (st.st_mode & S_IFMT && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
 		return -EINVAL;
 	return fd_set_nonblock(m->fds[0]);
 }

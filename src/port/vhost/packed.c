@@ -100,6 +100,11 @@ int packed_take(struct virtqueue *r, struct parts *p)
 	return 1;
 }
 
+bool packed_was_used(const struct virtqueue *r)
+{
+	return r->slots[0].flags & (DESC_AVAIL | DESC_USED);
+}
+
 bool packed_has_more(struct virtqueue *r)
 {
 	return is_available(__atomic_load_n(&r->slots[r->next_take].flags, __ATOMIC_ACQUIRE), r->take_wrap);

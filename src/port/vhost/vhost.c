@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/attr.h"
+#include "port/vhost/control.h"
 #include "port/vhost/vhost_private.h"
 
 /* Newer than the headers that we build with (virtio 1.2 section 5.1.3). */
@@ -24,7 +25,7 @@ static const uint64_t features_offered =
 	BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) |
 	BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6) |
 	BIT(VIRTIO_NET_F_HOST_USO) | BIT(VIRTIO_NET_F_GUEST_USO4) | BIT(VIRTIO_NET_F_GUEST_USO6) | BIT(VIRTIO_RING_F_INDIRECT_DESC) |
-	BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_NET_F_MTU) | BIT(VIRTIO_NET_F_STATUS) | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_F_IN_ORDER) |
+	BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_NET_F_MTU) | BIT(VIRTIO_NET_F_STATUS) | BIT(VIRTIO_NET_F_CTRL_VQ) | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_F_IN_ORDER) |
 	BIT(VIRTIO_F_RING_PACKED) | BIT(VHOST_F_LOG_ALL) | BIT(VHOST_F_PROTOCOL_FEATURES);
 
 /* What the driver takes, by what it accepted. UDP runs only whole for both versions: a frame does not say which it is. */
@@ -36,6 +37,7 @@ static const struct { uint64_t features; uint8_t takes; } takes[] = {
 };
 
 static bool is_transmit(const struct lane *l) { return l->queue->index % 2; }
+static bool is_control(const struct lane *l) { return l->v->control && l->queue->index == l->v->control; }
 
 void vhost_broken(struct vhost_port *v)
 {
@@ -56,10 +58,27 @@ static void drain(int fd)
 	uint8_t bytes[512];
 	struct stat st;
 
-	if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))
-		return;
+	if (fstat(fd, &st) < 0 || !(st.st_mode & S_IFMT))
+		return; /* an eventfd is of no type at all */
 	for (int i = 0; i < DRAINING && read(fd, bytes, sizeof(bytes)) == sizeof(bytes); i++)
 		;
+}
+
+/* The control queue: few commands ever, answered at once. */
+static void obey(struct lane *l)
+{
+	struct virtqueue *ring = &l->queue->ring;
+
+	if (!lane_is_running(l))
+		return;
+	if (!control_run(ring, VHOST_QUEUE_PAIRS)) {
+		vhost_broken(l->v);
+		return;
+	}
+	if (virtqueue_publish(ring))
+		vhost_queue_call(l->queue);
+	if (virtqueue_listen(ring))
+		timer_set(&l->v->unkicked, loop_now(l->v->loop) + UNKICKED); /* nobody honest says so much at once */
 }
 
 static void kicked(struct watch *w, _unused_ uint32_t events)
@@ -68,6 +87,8 @@ static void kicked(struct watch *w, _unused_ uint32_t events)
 
 	if (is_transmit(l)) {
 		transmit_run(l->v, l);
+	} else if (is_control(l)) {
+		obey(l);
 	} else if (lane_is_running(l)) {
 		virtqueue_silence(&l->queue->ring);
 		port_drained(&l->v->port);
@@ -90,7 +111,7 @@ static void kick_changed(void *owner, struct vhost_queue *q)
 	if (q->kick < 0)
 		return;
 	if (fstat(q->kick, &st) < 0 ||
-	    watch_add(&l->kick, v->loop, q->kick, EPOLLIN | EPOLLET, S_ISFIFO(st.st_mode) ? kicked_and_drain : kicked) < 0)
+	    watch_add(&l->kick, v->loop, q->kick, EPOLLIN | EPOLLET, st.st_mode & S_IFMT ? kicked_and_drain : kicked) < 0)
 		vhost_device_close(v->device, "a kick descriptor cannot be watched");
 }
 
@@ -140,6 +161,8 @@ static void look_without_kick(struct timer *t)
 
 	poller_set(&v->poller);
 	port_drained(&v->port);
+	if (v->control)
+		obey(&v->lanes[v->control]);
 }
 
 static void publish(struct deferred *d)
@@ -164,9 +187,11 @@ static void queue_changed(void *owner, struct vhost_queue *q)
 
 	v->pairs = 1;
 	for (unsigned int i = 0; i < VHOST_QUEUES; i++)
-		if (lane_is_served(&v->lanes[i]))
+		if (!is_control(&v->lanes[i]) && lane_is_served(&v->lanes[i]))
 			v->pairs = (uint16_t)(i / 2 + 1);
-	if (is_transmit(l) && lane_is_served(l)) {
+	if (is_control(l)) {
+		obey(l);
+	} else if (is_transmit(l) && lane_is_served(l)) {
 		/* What the guest put in before we looked was kicked for before we listened. */
 		poller_set(&v->poller);
 	} else if (lane_is_running(l)) {
@@ -183,6 +208,8 @@ static void features_changed(void *owner, uint64_t features)
 	for (size_t i = 0; i < ARRAY_SIZE(takes); i++)
 		if ((features & takes[i].features) == takes[i].features)
 			v->port.takes |= takes[i].takes;
+	/* Virtio 1.2 section 5.1.2: behind all pairs that there could be, or behind the first. */
+	v->control = !(features & BIT(VIRTIO_NET_F_CTRL_VQ)) ? 0 : features & BIT(VIRTIO_NET_F_MQ) ? 2 * VHOST_QUEUE_PAIRS : 2;
 	v->mergeable = features & BIT(VIRTIO_NET_F_MRG_RXBUF);
 	v->header_size = features & (BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_NET_F_MRG_RXBUF)) ? sizeof(struct virtio_net_hdr_v1) :
 											    sizeof(struct virtio_net_hdr);

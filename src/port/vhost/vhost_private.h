@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the files of the vhost-user port share: vhost.c (the port and its device), transmit.c (from the guest), receive.c (to it), steer.c
- * (which queue pair). Nobody else includes this.
+ * What the files of the vhost-user port share: vhost.c (the port and its device), transmit.c (from the guest), receive.c (to it); beside them
+ * are steer.c (which queue pair) and control.c (the control queue). Nobody else includes this.
  */
 #pragma once
 #include <linux/virtio_net.h>
@@ -39,6 +39,7 @@ struct vhost_port {
 	struct timer unkicked;         /* looks at queues whose front end does not kick */
 	struct deferred publish;       /* at the turn's end */
 	uint16_t pairs;                /* queue pairs that run, counted up to the last */
+	uint16_t control;              /* the control queue's number; 0: there is none */
 	uint8_t header_size;           /* of the offload header, as negotiated (virtio 1.2 section 5.1.6.1) */
 	bool mergeable;
 	uint32_t chain_size;           /* of the receive chain seen last: to estimate room with */

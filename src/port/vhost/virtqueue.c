@@ -9,6 +9,7 @@
 #define DESCRIPTOR_SIZE 16
 #define CACHE_LINE      64
 #define WRAP            0x8000
+#define BASE_PACKED     0x80008000 /* where a packed ring begins: slot 0, wrap counters 1 */
 
 int virtqueue_break(struct virtqueue *r)
 {
@@ -22,6 +23,8 @@ bool virtqueue_add_part(struct virtqueue *r, struct parts *p, const struct descr
 	uint64_t address = d->address;
 	uint32_t left = d->size;
 
+	if (unlikely(p->request))
+		p->to_driver |= d->flags & VRING_DESC_F_WRITE;
 	if (!!(d->flags & VRING_DESC_F_WRITE) != p->to_driver || __builtin_add_overflow(c->size, left, &c->size))
 		return false;
 	while (left) {
@@ -34,6 +37,8 @@ bool virtqueue_add_part(struct virtqueue *r, struct parts *p, const struct descr
 		address += size;
 		left -= size;
 	}
+	if (!p->to_driver)
+		c->readable = c->parts;
 	return true;
 }
 
@@ -56,6 +61,9 @@ void virtqueue_start(struct virtqueue *r, uint32_t base)
 	r->broken = r->signalled_valid = false;
 	r->unpublished = 0;
 	if (r->packed) {
+		/* User-mode Linux says 0 for a ring that begins; but a ring that was gone round once has bits in its first slot. */
+		if (!base && !packed_was_used(r))
+			base = BASE_PACKED;
 		r->next_take = base & (WRAP - 1);
 		r->take_wrap = base & WRAP;
 		r->next_use = base >> 16 & (WRAP - 1);
@@ -87,21 +95,31 @@ uint32_t virtqueue_base(const struct virtqueue *r)
 	return (uint32_t)(r->next_take | (r->take_wrap ? WRAP : 0)) | (uint32_t)(r->next_use | (r->use_wrap ? WRAP : 0)) << 16;
 }
 
-int virtqueue_take(struct virtqueue *r, bool to_driver, struct iovec *iov, size_t room, struct virtqueue_chain *out)
+static inline int take(struct virtqueue *r, struct parts *p)
 {
-	struct parts p = { .iov = iov, .room = room, .chain = out, .to_driver = to_driver };
+	struct virtqueue_chain *out = p->chain;
 	int taken;
 
 	if (unlikely(r->broken))
 		return -EPROTO;
-	out->parts = 0;
+	out->parts = out->readable = 0;
 	out->size = 0;
-	taken = r->packed ? packed_take(r, &p) : split_take(r, &p);
+	taken = r->packed ? packed_take(r, p) : split_take(r, p);
 	if (unlikely(taken < 0))
 		return virtqueue_break(r);
 	if (unlikely(r->inflight.region) && taken)
 		inflight_take(&r->inflight, out->id);
 	return taken;
+}
+
+int virtqueue_take(struct virtqueue *r, bool to_driver, struct iovec *iov, size_t room, struct virtqueue_chain *out)
+{
+	return take(r, &(struct parts){ .iov = iov, .room = room, .chain = out, .to_driver = to_driver });
+}
+
+int virtqueue_take_request(struct virtqueue *r, struct iovec *iov, size_t room, struct virtqueue_chain *out)
+{
+	return take(r, &(struct parts){ .iov = iov, .room = room, .chain = out, .request = true });
 }
 
 bool virtqueue_has_more(struct virtqueue *r)

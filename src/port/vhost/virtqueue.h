@@ -63,6 +63,7 @@ struct virtqueue_chain {
 	uint16_t id;                   /* of its first descriptor (split), or buffer (packed) */
 	uint16_t slots;                /* ring entries that it takes: 1 if split */
 	uint16_t parts;
+	uint16_t readable;             /* of a request: how many of the parts, the first ones, are for the device to read */
 	uint32_t size;                 /* bytes of all parts */
 };
 
@@ -88,6 +89,9 @@ uint32_t virtqueue_base(const struct virtqueue *r);
  * outside memory).
  */
 int virtqueue_take(struct virtqueue *r, bool to_driver, struct iovec *iov, size_t room, struct virtqueue_chain *out);
+
+/** virtqueue_take_request() - likewise a chain whose first buffers are for the device to read, and the rest for it to write */
+int virtqueue_take_request(struct virtqueue *r, struct iovec *iov, size_t room, struct virtqueue_chain *out);
 
 /** virtqueue_has_more() - has the driver made anything available that was not taken? */
 bool virtqueue_has_more(struct virtqueue *r);

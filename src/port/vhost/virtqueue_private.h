@@ -20,6 +20,7 @@ struct parts {
 	size_t room;
 	struct virtqueue_chain *chain;
 	bool to_driver;
+	bool request;           /* some of both: readable ones first (virtio 1.2 section 2.7.4.2) */
 };
 
 /** virtqueue_add_part() - look a descriptor's bytes up. Return: false if it breaks the ring. */
@@ -44,6 +45,8 @@ bool packed_ahead(struct virtqueue *r, uint16_t ahead, uint64_t *address);
 int packed_take(struct virtqueue *r, struct parts *p);
 bool packed_has_more(struct virtqueue *r);
 uint16_t packed_available(struct virtqueue *r);
+/* Has anything ever been put into the ring? */
+bool packed_was_used(const struct virtqueue *r);
 void packed_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_t written);
 bool packed_publish(struct virtqueue *r);
 void packed_silence(struct virtqueue *r);
