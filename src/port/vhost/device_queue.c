@@ -287,11 +287,12 @@ int vhost_get_vring_base(struct vhost_device *d, struct vhost_message *m, struct
 }
 
 /*
- * The descriptor that comes with a message about a queue, or the word that there is none. Only eventfds, pipes and sockets: a read or write
- * of a file might wait.
+ * The descriptor that comes with a message about a queue, or the word that there is none. Only eventfds, pipes, and sockets where they are
+ * but written to (what User-mode Linux takes for a pipe is one): a read or write of a file might wait.
  */
 static int message_fd(struct vhost_device *d, struct vhost_message *m, struct vhost_queue **q)
 {
+	bool may_be_socket = m->head.request != VHOST_SET_VRING_KICK;
 	bool none = m->payload.u64 & VHOST_QUEUE_NO_FD;
 	struct stat st;
 
@@ -302,8 +303,8 @@ static int message_fd(struct vhost_device *d, struct vhost_message *m, struct vh
 		return 0;
 	if (fstat(m->fds[0], &st) < 0)
 		return -errno;
-	/* An eventfd is of no type at all. User-mode Linux has pipes, or sockets. */
-	if (st.st_mode & S_IFMT && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
+	/* An eventfd is of no type at all. */
+	if (st.st_mode & S_IFMT && !S_ISFIFO(st.st_mode) && !(may_be_socket && S_ISSOCK(st.st_mode)))
 		return -EINVAL;
 	return fd_set_nonblock(m->fds[0]);
 }

@@ -51,6 +51,9 @@ static bool walk_table(struct virtqueue *r, struct parts *p, const struct descri
 	for (uint32_t i = 0; i < count; i++) {
 		struct descriptor d = copy_descriptor(&table[i], table[i].flags);
 
+		/* DPDK's driver (22.11) leaves "writable" standing in tables of what it sends; to read such a buffer harms nobody. */
+		if (!p->to_driver && !p->request)
+			d.flags &= (uint16_t)~VRING_DESC_F_WRITE;
 		if (unlikely(d.flags & VRING_DESC_F_INDIRECT || !virtqueue_add_part(r, p, &d)))
 			return false;
 	}
@@ -100,9 +103,13 @@ int packed_take(struct virtqueue *r, struct parts *p)
 	return 1;
 }
 
-bool packed_was_used(const struct virtqueue *r)
+/* Whoever writes "used" into a descriptor, the device in the first round or the driver in the second, leaves a mark that stays. */
+bool packed_is_fresh(const struct virtqueue *r)
 {
-	return r->slots[0].flags & (DESC_AVAIL | DESC_USED);
+	for (uint16_t i = 0; i < r->size; i++)
+		if (r->slots[i].flags & DESC_USED)
+			return false;
+	return true;
 }
 
 bool packed_has_more(struct virtqueue *r)

@@ -61,8 +61,8 @@ void virtqueue_start(struct virtqueue *r, uint32_t base)
 	r->broken = r->signalled_valid = false;
 	r->unpublished = 0;
 	if (r->packed) {
-		/* User-mode Linux says 0 for a ring that begins; but a ring that was gone round once has bits in its first slot. */
-		if (!base && !packed_was_used(r))
+		/* User-mode Linux knows no wrap counters, and says 0 of a new ring: true only of one that was gone round. */
+		if (!base && packed_is_fresh(r))
 			base = BASE_PACKED;
 		r->next_take = base & (WRAP - 1);
 		r->take_wrap = base & WRAP;

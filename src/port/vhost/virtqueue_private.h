@@ -45,8 +45,8 @@ bool packed_ahead(struct virtqueue *r, uint16_t ahead, uint64_t *address);
 int packed_take(struct virtqueue *r, struct parts *p);
 bool packed_has_more(struct virtqueue *r);
 uint16_t packed_available(struct virtqueue *r);
-/* Has anything ever been put into the ring? */
-bool packed_was_used(const struct virtqueue *r);
+/** packed_is_fresh() - was nothing of the ring ever used? */
+bool packed_is_fresh(const struct virtqueue *r);
 void packed_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_t written);
 bool packed_publish(struct virtqueue *r);
 void packed_silence(struct virtqueue *r);
