@@ -52,8 +52,10 @@ static bool gather(struct virtqueue *ring, struct batch *b)
 		if (taken <= 0)
 			break;
 		/* The guest wrote it on another core: let its headers be on their way while the other chains are looked at. */
-		__builtin_prefetch(iov->iov_base);
-		__builtin_prefetch((const uint8_t *)iov->iov_base + CACHE_LINE);
+		if (c->parts) {
+			__builtin_prefetch(iov->iov_base);
+			__builtin_prefetch((const uint8_t *)iov->iov_base + CACHE_LINE);
+		}
 		b->parts += c->parts;
 		b->taken++;
 	}

@@ -50,8 +50,9 @@ const volatile void *virtqueue_indirect_table(struct virtqueue *r, const struct 
 	if (!r->indirect || d->flags & VRING_DESC_F_NEXT || !size || size % DESCRIPTOR_SIZE)
 		return NULL;
 	table = vhost_memory_at(r->memory, d->address, &size);
-	if (!table || size < d->size)
-		return NULL; /* in one piece, or not at all: nobody lays a table across two regions */
+	/* In one piece and in its place, or not at all: nobody lays a table across two regions. */
+	if (!table || size < d->size || (uintptr_t)table % _Alignof(uint64_t))
+		return NULL;
 	*count = size / DESCRIPTOR_SIZE;
 	return table;
 }
