@@ -165,16 +165,21 @@ static void look_without_kick(struct timer *t)
 		obey(&v->lanes[v->control]);
 }
 
-static void publish(struct deferred *d)
+static void publish_all(struct vhost_port *v)
 {
-	struct vhost_port *v = container_of(d, struct vhost_port, publish);
-
 	for (unsigned int i = 0; i < 2u * v->pairs && !v->port.down; i++) {
 		struct vhost_queue *q = v->lanes[i].queue;
 
 		if (q->ring.started && virtqueue_publish(&q->ring))
 			vhost_queue_call(q);
 	}
+}
+
+static void publish(struct deferred *d)
+{
+	struct vhost_port *v = container_of(d, struct vhost_port, publish);
+
+	publish_all(v);
 	vhost_check_memory(v);
 }
 
@@ -244,6 +249,8 @@ static struct port *vhost_free(struct port *p)
 {
 	struct vhost_port *v = container_of(p, struct vhost_port, port);
 
+	/* The gateway's last words, where a LAN goes down. */
+	publish_all(v);
 	for (unsigned int i = 0; i < VHOST_QUEUES; i++)
 		watch_remove(&v->lanes[i].kick);
 	poller_remove(&v->poller);
