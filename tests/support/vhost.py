@@ -74,7 +74,8 @@ class Device:
     """
 
     def __init__(self, path, features=PLAIN, optional=0, protocol=PROTOCOL, packed=False, event_idx=False, in_order=False, indirect=False, pairs=1,
-                 size=256, rx=None, tx=(), memory=None, pipe=False, shuffle=None, start=True, refill=True, exact=True):
+                 size=256, rx=None, tx=(), memory=None, pipe=False, shuffle=None, start=True, refill=True, exact=True,
+                 first=0):
         self.path, self.pairs, self.size, self.tx_sizes, self.use_indirect, self.refill = str(path), pairs, size, tuple(tx), indirect, refill
         self.wanted, self.optional, self.wanted_protocol, self.pipe, self.shuffle, self.exact = features, optional, protocol, pipe, shuffle, exact
         for wanted, bit in ((packed, Feature.RING_PACKED), (event_idx, Feature.EVENT_IDX), (in_order, Feature.IN_ORDER),
@@ -82,7 +83,7 @@ class Device:
             self.wanted |= bit if wanted else 0
         self.memory = memory or Memory()
         self.features = self.protocol = self.offered = 0
-        self.rx_sizes = rx
+        self.rx_sizes, self.first = rx, first
         self.rings = []
         self.frames = collections.deque()  # received, not yet asked for: pairs of header and bytes
         self.parts = {}                    # by queue: the buffers of a frame whose last one has not come yet
@@ -123,14 +124,18 @@ class Device:
     def share(self):
         self.must(self.front.set_mem_table(self.memory.regions))
 
-    def set_up(self):
+    def set_up(self, tell=True):
         """Make the rings, all empty, and tell of them. They are not enabled."""
         kind = PackedRing if self.features & Feature.RING_PACKED else SplitRing
-        for index in range(2 * self.pairs):
-            ring = kind(self.memory, index, self.size, bool(self.features & Feature.EVENT_IDX), bool(self.features & Feature.IN_ORDER), self.pipe, self.shuffle)
+        indexes = list(range(2 * self.pairs))
+        if self.features & Feature.CTRL_VQ:  # behind all queue pairs that there could be (virtio 1.2 section 5.1.2)
+            indexes.append(2 * self.front.get_queue_num() if self.features & Feature.MQ else 2)
+        for index in indexes:
+            ring = kind(self.memory, index, self.size, bool(self.features & Feature.EVENT_IDX), bool(self.features & Feature.IN_ORDER), self.pipe, self.shuffle,
+                        first=self.first)
             ring.slots = {}
             self.rings.append(ring)
-        for ring in self.rings:
+        for ring in self.rings if tell else ():
             self.tell_ring(ring)
 
     def tell_ring(self, ring):
@@ -171,15 +176,19 @@ class Device:
 
     def stop(self):
         """Stop all rings, as a VMM does for a pause or a reset. Return: where each stopped."""
-        stopped = [self.front.get_vring_base(ring.index) for ring in self.rings]
+        for ring in self.rings:
+            ring.base = self.front.get_vring_base(ring.index)
         self.set_status(0)
-        return stopped
+        return [ring.base for ring in self.rings]
 
-    def restart(self):
-        """Go on with the same rings and memory after stop(): every chain that was not used is still with the device."""
+    def restart(self, early=False):
+        """Go on with the same rings and memory after stop(): every chain that was not used is still with the device. `early` enables the rings
+        before they start: those that are started and not enabled have what was sent thrown away (the specification's ring states)."""
         self.set_status(ACKNOWLEDGE | DRIVER)
         self.must(self.front.set_features(self.features))
         self.set_status(ACKNOWLEDGE | DRIVER | FEATURES_OK)
+        if early:
+            self.enable()
         for ring in self.rings:
             self.tell_ring(ring)
         self.enable()
@@ -249,15 +258,30 @@ class Device:
 
     @property
     def receivers(self):
-        return self.rings[0::2]
+        return self.rings[0:2 * self.pairs:2]
 
     @property
     def senders(self):
-        return self.rings[1::2]
+        return self.rings[1:2 * self.pairs:2]
+
+    @property
+    def control(self):
+        """The control queue, where there is one (CTRL_VQ)."""
+        return self.rings[2 * self.pairs]
+
+    def command(self, data, room=1, seconds=2.0):
+        """A command on the control queue. Return: what the device wrote into the room for its answer: bytes, empty if it wrote none."""
+        address = self.memory.allocate(len(data) + room)
+        self.memory.write(address, data + b"\xee" * room)
+        self.control.add([(address, len(data), False)] * bool(data) + [(address + len(data), room, True)] * bool(room))
+        self.control.publish()
+        assert self.wait([self.control], seconds), "the command was not answered"
+        [(_, length)] = self.control.take()
+        return self.memory.read(address + len(data), length)
 
     def room(self, ring, size):
         """A cookie: a slot of guest memory, and its class."""
-        kind = next(kind for kind in (2048, 16384, LARGEST + 64) if size <= kind)
+        kind = next(kind for kind in (2048, 16384, LARGEST + 64, 1 << 17) if size <= kind)
         slots = ring.slots.setdefault(kind, Slots(self.memory, kind))
         return slots.take(), kind
 
@@ -397,8 +421,13 @@ class Device:
         end = time.monotonic() + seconds
         while not self.frames and not self.collect():
             left = end - time.monotonic()
-            if left <= 0 or not self.wait(self.receivers, left):
-                return None, None
+            try:
+                if left <= 0 or not self.wait(self.receivers, left):
+                    return None, None
+            except ConnectionError:
+                # What came before the end lies in the ring.
+                if not self.collect():
+                    raise
         return self.frames.popleft()
 
 

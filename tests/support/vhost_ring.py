@@ -32,10 +32,10 @@ def needs_event(event, new, old):
 
 
 class Ring:
-    """What both kinds share. `index` is the queue's number in messages; `kick` and `call` are event descriptors (`call` may be a pipe's two ends)."""
+    """What both kinds share. `index` is the queue's number in messages, `first` where the ring begins (an index, or a slot of a packed ring)."""
 
-    def __init__(self, memory, index, size, event_idx=False, in_order=False, pipe=False, shuffle=None, region=None):
-        self.memory, self.index, self.size, self.event_idx, self.in_order = memory, index, size, event_idx, in_order
+    def __init__(self, memory, index, size, event_idx=False, in_order=False, pipe=False, shuffle=None, region=None, first=0):
+        self.memory, self.index, self.size, self.event_idx, self.in_order, self.first = memory, index, size, event_idx, in_order, first
         self.region = region or memory.regions[0]
         self.kick_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         if pipe:
@@ -144,15 +144,18 @@ class SplitRing(Ring):
         self.memory.write(self.desc, bytes(16 * self.size))
         self.memory.write(self.avail, bytes(6 + 2 * self.size))
         self.memory.write(self.used, bytes(6 + 8 * self.size))
-        self.next = self.added = self.last_used = 0
+        self.memory.set16(self.avail + 2, self.first)
+        self.memory.set16(self.used + 2, self.first)
+        self.next = self.last_used = self.first
+        self.added = 0
+        self.base = self.position()  # what SET_VRING_BASE says; a device that stops says where to go on
         for ident in list(self.chains):
             self.release(ident, self.chains.pop(ident))
         if self.in_order:
             self.free = collections.deque(range(self.size))
 
-    @property
-    def base(self):
-        """For SET_VRING_BASE, before anything was handed over."""
+    def position(self):
+        """Where we stand, in the words of SET_VRING_BASE: where the device stands too when it has used all that we have taken."""
         return self.last_used
 
     @property
@@ -178,7 +181,8 @@ class SplitRing(Ring):
         head = slots[0]
         if indirect:
             last = len(buffers) - 1
-            address, size = self.table(head, buffers, lambda i, b: DESCRIPTOR.pack(b[0], b[1], (WRITE if b[2] else 0) | (NEXT if i < last else 0), i + 1 if i < last else 0))
+            address, size = self.table(head, buffers, lambda i, b: DESCRIPTOR.pack(
+                b[0], b[1], (WRITE if b[2] else 0) | (NEXT if i < last else 0), i + 1 if i < last else 0))
             self.write_descriptor(head, address, size, INDIRECT, 0)
         else:
             for slot, following, (address, length, writable) in zip(slots, slots[1:] + [None], buffers):
@@ -251,17 +255,17 @@ class PackedRing(Ring):
         self.memory.write(self.desc, bytes(16 * self.size))
         self.memory.write(self.driver, bytes(4))
         self.memory.write(self.device, bytes(4))
-        self.next = self.last_used = 0
+        self.next = self.last_used = self.first
         self.avail_wrap = self.used_wrap = 1
         self.heads = []
         self.added = 0
+        self.base = self.position()  # what SET_VRING_BASE says; a device that stops says where to go on
         for ident in list(self.chains):
             self.release(ident, self.chains.pop(ident))
         self.left = self.size
 
-    @property
-    def base(self):
-        """For SET_VRING_BASE: both positions with their wrap counters."""
+    def position(self):
+        """Two places with their wrap counters: of the next chain that is made available, and of the next that is used."""
         position = self.last_used | self.used_wrap << 15
         return position | position << 16
 

@@ -35,6 +35,8 @@ class Guest:
     def close(self):
         self.socket.close()
 
+    die = close  # the connection ends
+
     # frames; guests on another kind of port have their own send_frames() and read_frame()
 
     def send_frames(self, frames):

@@ -6,6 +6,7 @@ import os
 import pathlib
 import socket
 import sys
+import time
 
 import pytest
 
@@ -13,16 +14,30 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 from tests.support.fixtures import start, world  # noqa: E402,F401
 from tests.support.lan import Home, wait_for  # noqa: E402
+from tests.support.netns import World  # noqa: E402
 from tests.support.vhost import OFFLOADS, PLAIN, VhostGuest  # noqa: E402
+from tests.support.vhost_traffic import descriptors, numbered, pass_all, processor_seconds, sizes  # noqa: E402
 from tests.support.wire import Guest  # noqa: E402
 
-# The kinds of port that guests attach to: HOSPES_PORTS="stream vhost packed offloads" runs every test once with each of them.
+# The kinds of port that guests attach to. A module's tests run once with each kind that its PORTS names, or the environment's HOSPES_PORTS
+# ("stream vhost packed offloads"); with a stream otherwise, and where a test is marked as one of streams.
 PORTS = {
     "stream": Guest,
-    "vhost": VhostGuest,
-    "packed": lambda path, **options: VhostGuest(path, packed=True, **options),
-    "offloads": lambda path, **options: VhostGuest(path, event_idx=True, features=PLAIN | OFFLOADS, **options),
+    "vhost": lambda path, **options: VhostGuest(path, **{"size": 1024, **options}),
+    "packed": lambda path, **options: VhostGuest(path, packed=True, event_idx=True, **{"size": 1024, **options}),
+    "offloads": lambda path, **options: VhostGuest(path, event_idx=True, features=PLAIN | OFFLOADS, **{"size": 1024, **options}),
 }
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "streams: this is about the bytes of a stream port")
+
+
+def pytest_generate_tests(metafunc):
+    ports = os.environ.get("HOSPES_PORTS", " ".join(getattr(metafunc.module, "PORTS", ()))).split()
+    named = "vhost" in metafunc.fixturenames or metafunc.definition.get_closest_marker("streams")
+    if ports and "port" in metafunc.fixturenames and not named:
+        metafunc.parametrize("port", ports)
 
 
 @pytest.fixture
@@ -37,10 +52,10 @@ def daemon(start):
     return start()
 
 
-@pytest.fixture(params=os.environ.get("HOSPES_PORTS", "stream").split())
-def port(request):
+@pytest.fixture
+def port():
     """The kind of port that attach() uses where a test names none."""
-    return request.param
+    return "stream"
 
 
 @pytest.fixture
@@ -58,9 +73,36 @@ def attach(port):
         guests.append(guest)
         return guest
 
+    attacher.guests = guests
     yield attacher
     for guest in guests:
         guest.close()
+
+
+@pytest.fixture
+def vhost(daemon, attach):
+    """Attach guest number N to the vhost port: vhost(2, packed=True)."""
+    return lambda number=1, **options: attach(daemon, number, port="vhost", **{"size": 256, **options})
+
+
+@pytest.fixture
+def harmless(daemon, vhost, attach):
+    """Whatever a vhost-user front end or guest has done: one that was there before and one that comes now are served, the daemon sleeps when all is
+    quiet, and when all have gone no descriptor is left."""
+    before = descriptors(daemon)
+    witness = vhost(8).announce()
+    yield
+    fresh = vhost(9).announce()
+    fresh.drain(0.02)
+    witness.drain(0.02)
+    pass_all(witness, fresh, numbered(sizes(20), witness.mac, fresh.mac))
+    pass_all(fresh, witness, numbered(sizes(20), fresh.mac, witness.mac))
+    busy = processor_seconds(daemon)
+    time.sleep(0.1)
+    assert processor_seconds(daemon) - busy < 0.06, "the daemon spins"
+    for guest in attach.guests:
+        guest.die()
+    wait_for(lambda: descriptors(daemon) <= before, 3, f"descriptors to be closed: there were {before}")
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from scapy.layers.l2 import Ether
 from tests.support.lan import wait_for
 from tests.support.wire import dhcp_option
 
+PORTS = ["stream", "packed"]
+
 ACK, NAK, OFFER = 5, 6, 2
 SMALL = "[LAN]\nIPv4 = 10.9.9.0/29\nIPv6 = none\n"  # leases .4 to .6
 

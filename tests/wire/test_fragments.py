@@ -11,6 +11,8 @@ from scapy.packet import Raw
 
 from tests.support.wire import GATEWAY_MAC
 
+PORTS = ["stream", "packed"]
+
 
 def datagram(guest, server, data, ident=None):
     """A datagram in fragments of at most 1000 bytes or so."""

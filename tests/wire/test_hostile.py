@@ -12,6 +12,8 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from tests.support.netns import World
 from tests.support.wire import GATEWAY4, GATEWAY_MAC, connect
 
+PORTS = ["stream", "vhost"]
+
 
 @pytest.fixture(autouse=True)
 def serves_afterwards(daemon, attach, server4):
@@ -201,6 +203,7 @@ def test_lengths_of_the_stream(daemon, guest, grows):
     guest.announce()
 
 
+@pytest.mark.streams
 def test_byte_by_byte(guest):
     frame = bytes(guest.ether() / ARP(hwsrc=guest.mac, psrc=guest.ip, pdst=GATEWAY4))
     for byte in struct.pack("!I", len(frame)) + frame:
@@ -208,6 +211,7 @@ def test_byte_by_byte(guest):
     guest.expect(lambda p: ARP in p and p[ARP].op == 2, what="ARP answer")
 
 
+@pytest.mark.streams
 @pytest.mark.parametrize("length", [1 << 17 | 1, 0x7fffffff, 0xffffffff, 0x47455420])
 def test_length_that_makes_no_sense(daemon, guest, length):
     """Out of step for ever (somebody spoke HTTP, say): the port is closed."""
@@ -218,6 +222,7 @@ def test_length_that_makes_no_sense(daemon, guest, length):
         raise AssertionError("the port is still open")
 
 
+@pytest.mark.streams
 def test_guest_that_leaves_in_the_middle_of_a_frame(daemon, attach):
     guest = attach(daemon, 5)
     guest.socket.sendall(struct.pack("!I", 1000) + bytes(500))

@@ -9,6 +9,8 @@ from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, ICMPv6TimeExc
 
 from tests.support.netns import World
 
+PORTS = ["stream", "vhost"]
+
 
 def request(guest, address, data=b"abcdefgh", ident=7, seq=1, **fields):
     if ":" in address:

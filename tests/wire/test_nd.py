@@ -11,6 +11,8 @@ from scapy.layers.l2 import ARP, Ether
 from tests.support.lan import wait_for
 from tests.support.wire import DNS4, GATEWAY4, GATEWAY_MAC
 
+PORTS = ["stream", "packed"]
+
 LINK_LOCAL, GATEWAY_LINK_LOCAL = "fe80::ff:fe00:1", "fe80::5055:aff:fe00:202"
 
 

@@ -10,6 +10,8 @@ from tests.support.lan import wait_for
 from tests.support.netns import World
 from tests.support.wire import GATEWAY4, GATEWAY_MAC, connect
 
+PORTS = ["stream", "vhost"]
+
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 
 
@@ -181,13 +183,14 @@ def test_guest_that_does_not_read(daemon, attach):
     assert has(deaf, b"awake again")
 
 
-def test_port_that_closes(daemon, attach):
+def test_port_that_closes(daemon, attach, port):
+    kind = "stream" if port == "stream" else "vhost"
     one, two = attach(daemon, 1), attach(daemon, 2)
     one.announce()
     two.announce()
-    assert [p["kind"] for p in daemon.call("List")["ports"]].count("stream") == 2
+    assert [p["kind"] for p in daemon.call("List")["ports"]].count(kind) == 2
     two.close()
-    wait_for(lambda: [p["kind"] for p in daemon.call("List")["ports"]].count("stream") == 1, what="the port's end")
+    wait_for(lambda: [p["kind"] for p in daemon.call("List")["ports"]].count(kind) == 1, what="the port's end")
     states = {g["mac"]: g["state"] for g in daemon.call("List")["guests"]}
     assert states.get(two.mac) in (None, "away") and states[one.mac] == "attached"
 

@@ -12,6 +12,8 @@ from tests.support.lan import wait_for
 from tests.support.netns import World
 from tests.support.wire import Connection, connect, payload_of
 
+PORTS = ["stream", "offloads"]
+
 RST, FIN = 0x04, 0x01
 
 

@@ -296,6 +296,7 @@ def bulk(guest, connection, count):
     return got
 
 
+@pytest.mark.streams
 def test_numbers_of_the_gateway_wrap(world, guest, server4):
     """Its first number is random: so we open connections until one starts shortly before the wrap, and receive beyond it."""
     connection = nearest_to_wrap(guest, server4, 800)

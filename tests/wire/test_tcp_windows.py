@@ -13,6 +13,8 @@ from scapy.layers.inet6 import ICMPv6PacketTooBig, IPv6
 
 from tests.support.wire import connect, payload_of
 
+PORTS = ["stream", "vhost"]
+
 
 def data_of(packets, connection):
     return [p[TCP] for p in packets if connection.mine(p) and payload_of(p[TCP])]

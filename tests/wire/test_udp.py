@@ -14,6 +14,8 @@ from scapy.packet import Raw
 from tests.support.lan import wait_for
 from tests.support.netns import World
 
+PORTS = ["stream", "packed"]
+
 IP_RECVTTL = 12  # Python does not know it yet
 
 

@@ -141,7 +141,7 @@ def test_stopped_rings_go_on(two, packed):
         pass_all(one, other, [frame(number) for number in range(turn * 37, turn * 37 + 37)])
         stopped = other.stop()
         ring = other.senders[0]
-        assert stopped[1] & 0xffff == ring.base & 0xffff
+        assert stopped[1] & 0xffff == ring.position() & 0xffff
         other.restart()
         meet(one, other)
     other.reset()

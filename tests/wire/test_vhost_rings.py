@@ -1,0 +1,559 @@
+# SPDX-License-Identifier: MIT
+"""The rings of the vhost-user port: every kind of ring and buffer, events, segments kept whole, and what happens where there is no room."""
+
+import os
+import random
+import select
+import struct
+import time
+
+import pytest
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+
+from tests.support.lan import wait_for
+from tests.support.vhost import DATA_VALID, GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NEEDS_CSUM, OFFLOADS, PLAIN, UDP_OFFLOADS, Feature, Header, complete
+from tests.support.vhost_traffic import (BUFFERS, ONE, RINGS, TWO, combine, descriptors, frame, numbered, open_segment, pass_all, processor_seconds, pseudo,
+                                         sizes, take_frame)
+from tests.support.wire import GATEWAY4, connect
+
+PACKED = pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
+
+
+@pytest.fixture
+def two(vhost):
+    """two(**options): guests 1 and 2, known to the switch."""
+    def maker(**options):
+        guests = [vhost(number, **options) for number in (1, 2)]
+        introduce(*guests)
+        return guests
+
+    return maker
+
+
+def introduce(*guests):
+    """The switch learns where everybody is, so that nothing is flooded."""
+    for guest in guests:
+        guest.announce()
+    for guest in guests:
+        guest.drain()
+
+
+@pytest.mark.parametrize("buffers", BUFFERS)
+@pytest.mark.parametrize("rings", RINGS)
+def test_frames_pass_both_ways(two, rings, buffers):
+    """More frames than a ring has descriptors, of every length."""
+    one, other = two(**{"size": 64, **combine(rings, buffers)})
+    pass_all(one, other, numbered(sizes(150)))
+    pass_all(other, one, numbered(sizes(20), TWO, ONE))
+
+
+@pytest.mark.parametrize("rings", RINGS)
+@pytest.mark.parametrize("other_rings", ["split", "packed, events by index"])
+def test_guests_of_different_kinds(vhost, rings, other_rings):
+    one, other = vhost(1, **combine(rings, "mergeable")), vhost(2, **combine(other_rings, "whole"))
+    introduce(one, other)
+    pass_all(one, other, numbered(sizes(50)))
+    pass_all(other, one, numbered(sizes(50), TWO, ONE))
+
+
+@PACKED
+def test_beside_a_stream_port(daemon, vhost, attach, packed):
+    one, other = vhost(1, packed=packed), attach(daemon, 2, port="stream")
+    introduce(one, other)
+    for number, size in enumerate(sizes(40)):
+        one.transmit(frame(number, size))
+        assert bytes(other.expect(lambda p: p.type == 0x88b5)) == frame(number, size)
+        other.send_bytes(frame(number, size, TWO, ONE))
+        assert take_frame(one)[1] == frame(number, size, TWO, ONE)
+
+
+@PACKED
+def test_to_the_internet(vhost, server, packed):
+    guest = vhost(1, packed=packed)
+    connection, peer = connect(guest, server)
+    connection.send("PA", b"there")
+    assert peer.recv(100) == b"there"
+    peer.sendall(b"and back")
+    assert connection.take(8) == b"and back"
+    peer.close()
+
+
+@pytest.mark.parametrize("size", [2, 4, 1024, 32768])
+@PACKED
+def test_sizes_of_rings(two, packed, size):
+    one, other = two(packed=packed, size=size)
+    pass_all(one, other, numbered(sizes(20)), burst=1)
+    pass_all(one, other, numbered([60] * 100), burst=1)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 1000])
+def test_packed_rings_of_any_size(two, size):
+    one, other = two(packed=True, size=size)
+    pass_all(one, other, numbered([60] * 100), burst=1)
+
+
+@pytest.mark.parametrize("event_idx", [False, True])
+def test_an_index_that_wraps(two, event_idx):
+    """A split ring's index is 16 bits wide, and goes on at 0."""
+    one, other = two(first=65500, event_idx=event_idx)
+    pass_all(one, other, numbered([60] * 200))
+    assert one.senders[0].next < 65500 and other.receivers[0].last_used < 65500
+    assert one.stop()[1] == one.senders[0].next
+
+
+@PACKED
+def test_queue_pairs(two, packed):
+    """Frames are taken from every queue that the front end enables, and come by some of its queues."""
+    one, other = two(pairs=4, packed=packed)
+    for queue in (0, 3, 1, 2, 0, 3):
+        one.transmit(frame(queue), queue=queue)
+        assert take_frame(other)[1] == frame(queue)
+        one.flush()
+
+
+@PACKED
+def test_more_pairs_than_are_enabled(two, packed):
+    """What the driver has not enabled gets nothing; the others get everything."""
+    one, other = two(pairs=4, packed=packed)
+    for ring in other.rings[2:]:
+        other.must(other.front.set_vring_enable(ring.index, 0))
+    for number in range(64):
+        one.transmit(frame(number), queue=number % 4)
+        assert take_frame(other)[1] == frame(number)
+    assert not any(ring.pending() for ring in other.receivers[1:])
+
+
+def test_a_flow_stays_in_its_order(two):
+    """Frames of one flow come in the order in which they were sent, many queues or not."""
+    one, other = two(pairs=4)
+    for number in range(200):
+        one.transmit((one.ether(TWO) / IP(src="10.0.2.100", dst="10.0.2.101") / UDP(sport=7, dport=8) / number.to_bytes(2, "big")).build(), queue=1)
+    came = [other.expect(lambda p: UDP in p) for _ in range(200)]
+    assert [int.from_bytes(bytes(p[UDP].payload)[:2], "big") for p in came] == list(range(200))
+
+
+@PACKED
+def test_control_queue(two, packed):
+    """The number of queue pairs is set (virtio 1.2 section 5.1.6.5.5); numbers that there are not, and other commands, are refused."""
+    one, other = two(packed=packed, pairs=4, features=PLAIN | Feature.CTRL_VQ)
+    most = one.front.get_queue_num()
+    for pairs in (1, 2, 4, most):
+        assert one.command(struct.pack("<BBH", 4, 0, pairs)) == b"\0"
+    for pairs in (0, most + 1, 0x8000, 0xffff):
+        assert one.command(struct.pack("<BBH", 4, 0, pairs)) == b"\1"
+    for command in (b"\4\1\1\0", b"\0\0\1", b"\1\0" + bytes(6), b"\4\0\1", b"\4\0", b"\4"):
+        assert one.command(command) == b"\1"
+    for _ in range(300):
+        assert one.command(struct.pack("<BBH", 4, 0, 2)) == b"\0"
+    pass_all(one, other, numbered([60] * 30))
+
+
+def test_control_queue_without_queue_pairs(two):
+    """It is the third queue then."""
+    one, other = two(features=PLAIN | Feature.CTRL_VQ)
+    assert one.control.index == 2
+    assert one.command(struct.pack("<BBH", 4, 0, 1)) in (b"\0", b"\1")
+    pass_all(one, other, numbered([60] * 30))
+
+
+# events
+
+@PACKED
+@pytest.mark.parametrize("event_idx", [False, True])
+def test_every_wait_ends_by_its_call(two, packed, event_idx):
+    """One frame at a time: the receiver sleeps before each, so a lost call shows at once (wait() fails on it), and the sender kicks."""
+    one, other = two(packed=packed, event_idx=event_idx)
+    for number in range(300):
+        one.transmit(frame(number))
+        assert take_frame(other)[1] == frame(number)
+    one.flush()
+
+
+@PACKED
+def test_no_calls_where_none_are_wanted(two, packed):
+    """With EVENT_IDX one call comes for the frame that was asked for, none for those after it."""
+    one, other = two(packed=packed, event_idx=True)
+    ring = other.receivers[0]
+    ring.called()
+    calls = ring.calls
+    assert ring.arm()
+    for number in range(40):
+        one.transmit(frame(number))
+        one.flush()
+    wait_for(ring.pending, 2, "frames")
+    time.sleep(0.1)
+    ring.called()
+    assert ring.calls - calls == 1
+    assert [take_frame(other)[1] for _ in range(40)] == [frame(number) for number in range(40)]
+
+
+@PACKED
+def test_no_calls_by_flags(two, packed):
+    """Without EVENT_IDX a flag asks for none."""
+    one, other = two(packed=packed)
+    ring = other.receivers[0]
+    ring.called()
+    ring.disarm()
+    one.transmit(*[frame(number) for number in range(40)])
+    one.flush()
+    time.sleep(0.1)
+    assert not ring.called()
+    assert [take_frame(other)[1] for _ in range(40)] == [frame(number) for number in range(40)]
+
+
+@PACKED
+@pytest.mark.parametrize("event_idx", [False, True])
+def test_a_batch_is_called_once(two, packed, event_idx):
+    """Frames that are handed over together cost a call or two at the other end, not one each."""
+    one, other = two(packed=packed, event_idx=event_idx)
+    for number in range(10):
+        other.receivers[0].called()
+        before = other.receivers[0].calls
+        one.transmit(*[frame(number * 60 + i) for i in range(60)])
+        for i in range(60):
+            assert take_frame(other)[1] == frame(number * 60 + i)
+        assert other.receivers[0].calls - before <= 4
+
+
+@PACKED
+@pytest.mark.parametrize("event_idx", [False, True])
+def test_no_kick_is_missed(two, packed, event_idx):
+    """Frames that come while the device is just about to sleep, at many distances from each other: a kick that it did not want was not needed."""
+    one, other = two(packed=packed, event_idx=event_idx, size=1024)
+    chance = random.Random(5)
+    for number in range(1000):
+        one.transmit(frame(number))
+        time.sleep(chance.choice((0, 0, 0, 0.00001, 0.0001, 0.0003)))
+        if number % 10 == 9:
+            assert [take_frame(other)[1][14:18] for _ in range(10)] == [n.to_bytes(4, "big") for n in range(number - 9, number + 1)]
+            one.flush()
+
+
+@PACKED
+def test_idle_rings_cost_nothing(daemon, two, packed):
+    """Guests with full rings and no frames: the daemon sleeps."""
+    one, other = two(packed=packed)
+    pass_all(one, other, numbered([60] * 20))
+    time.sleep(0.3)
+    before = processor_seconds(daemon)
+    time.sleep(1)
+    assert processor_seconds(daemon) - before <= 0.03
+
+
+def test_polled_rings(vhost):
+    """No kick descriptor (bit 8): what is in the ring is seen all the same. No call descriptor: no call, and the frames are there."""
+    one, other = vhost(1), vhost(2)
+    introduce(one, other)
+    one.must(one.front.set_vring_kick(1, None))
+    one.senders[0].kick = lambda: None
+    pass_all(one, other, numbered([60] * 40))
+    other.must(other.front.set_vring_call(0, None))
+    other.receivers[0].called()
+    one.transmit(frame(99))
+    wait_for(other.receivers[0].pending, 2, "the frame")
+    assert not other.receivers[0].called()
+    assert take_frame(other)[1] == frame(99)
+
+
+def test_other_descriptors_under_traffic(two):
+    """The kick and call descriptors of running rings are replaced, and the new ones are used."""
+    one, other = two()
+    for turn in range(5):
+        for guest, ring in ((one, one.senders[0]), (other, other.receivers[0])):
+            for name in ("kick_fd", "call_fd", "call_end"):
+                os.close(getattr(ring, name))
+            ring.kick_fd, ring.call_fd = (os.eventfd(0, os.EFD_NONBLOCK) for _ in range(2))
+            ring.call_end = os.dup(ring.call_fd)
+            guest.must(guest.front.set_vring_call(ring.index, ring.call_end))
+            guest.must(guest.front.set_vring_kick(ring.index, ring.kick_fd))
+        pass_all(one, other, numbered([60] * 30))
+
+
+# room
+
+@PACKED
+def test_no_buffers_no_frames(daemon, two, grows, packed):
+    """A guest that offers no buffers loses what is sent to it, counted; with buffers it is served again. Nobody else waits for it."""
+    one, other = two(packed=packed, size=16)
+    other.refill = False
+    with grows(daemon, "port-full", 1):
+        one.transmit(*[frame(number) for number in range(16)])
+        one.flush()
+        one.transmit(*[frame(number) for number in range(16, 32)])
+        one.flush()
+    got = []
+    while (came := take_frame(other, 0.3)[1]) is not None:
+        got.append(came)
+    assert got == [frame(number) for number in range(len(got))] and len(got) <= 16
+    other.refill = True
+    other.fill()
+    pass_all(one, other, numbered([60] * 40), burst=8)
+
+
+@PACKED
+def test_a_frame_over_many_buffers(two, packed):
+    """Mergeable buffers of 300 bytes: each frame takes as many as it needs, and says so."""
+    one, other = two(packed=packed, rx=(300,))
+    for size in (60, 287, 288, 289, 588, 589, 1514):
+        one.transmit(frame(size, size))
+        header, came = take_frame(other)
+        assert came == frame(size, size)
+        assert header.num_buffers == -(-(size + 12) // 300)
+
+
+@PACKED
+def test_a_frame_too_large_for_its_buffers(daemon, two, grows, packed):
+    """Without mergeable buffers a frame must fit into one chain; what does not is dropped, and the chain serves the next frame."""
+    one, other = two(packed=packed, features=Feature.VERSION_1, rx=(12, 500))
+    drops = sum(daemon.drops().values())
+    one.transmit(frame(1, 600), frame(2, 500), frame(3, 501), frame(4, 100))
+    assert take_frame(other)[1] == frame(2, 500)
+    assert take_frame(other)[1] == frame(4, 100)
+    assert sum(daemon.drops().values()) - drops == 2
+    pass_all(one, other, numbered([500] * 100))
+
+
+@PACKED
+def test_fewer_buffers_than_a_frame_needs(two, packed):
+    """A frame that needs more mergeable buffers than there are is dropped whole; those that are there are not lost."""
+    one, other = two(packed=packed, size=8, rx=(100,))
+    one.transmit(frame(1, 1514), frame(2, 400))
+    header, came = take_frame(other)
+    assert came == frame(2, 400) and header.num_buffers == 5
+    pass_all(one, other, numbered([700] * 40), burst=1)
+
+
+# segments and checksums
+
+def tcp_packet(version, size, source=1, to=2):
+    ip = IP(src=f"10.0.2.{99 + source}", dst=f"10.0.2.{99 + to}") if version == 4 else IPv6(src=f"fd00::{source}", dst=f"fd00::{to}")
+    return Ether(src=ONE, dst=TWO) / ip / TCP(sport=1, dport=2, flags="PA", seq=1000) / random.Random(size).randbytes(size)
+
+
+@PACKED
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("mergeable", [True, False])
+def test_a_segment_stays_whole(two, packed, version, mergeable):
+    """60,000 bytes behind one header, and the checksum still open, where both guests can."""
+    one, other = two(packed=packed, features=(PLAIN if mergeable else Feature.VERSION_1) | OFFLOADS)
+    packet = tcp_packet(version, 60000)
+    data, header = open_segment(packet, 1448)
+    one.transmit(data, header=header)
+    came_header, came = other.receive()
+    assert came == data
+    assert came_header.gso_type == (GSO_TCPV4 if version == 4 else GSO_TCPV6) and came_header.gso_size == 1448
+    assert came_header.flags & NEEDS_CSUM and came_header[4:6] == header[4:6]
+    assert came_header.hdr_len == header.hdr_len
+    assert complete(came_header, came) == bytes(packet)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("taker", ["vhost", "stream", "checksums only"])
+def test_a_segment_is_cut_for_others(daemon, vhost, attach, version, taker):
+    """A guest without the offload gets segments within the MTU, with complete checksums unless it takes open ones."""
+    one = vhost(1, features=PLAIN | OFFLOADS)
+    options = {"vhost": {"port": "vhost"}, "stream": {"port": "stream"}, "checksums only": {"port": "vhost", "features": PLAIN | Feature.GUEST_CSUM}}[taker]
+    other = attach(daemon, 2, **options)
+    introduce(one, other)
+    packet = tcp_packet(version, 30000)
+    data, header = open_segment(packet, 1400)
+    one.transmit(data, header=header)
+    segments = [other.expect(lambda p: TCP in p) for _ in range(22)]
+    assert b"".join(bytes(p[TCP].payload) for p in segments) == bytes(packet[TCP].payload)
+    for number, segment in enumerate(segments):
+        assert segment[TCP].seq == 1000 + number * 1400 and len(segment) <= 1514
+        assert ("P" in segment[TCP].flags) == (number == 21)
+        again = segment.copy()
+        del again[TCP].chksum
+        assert Ether(bytes(again))[TCP].chksum == segment[TCP].chksum
+    other.silence(lambda p: TCP in p, 0.1)
+
+
+def test_an_open_checksum_is_completed_for_others(daemon, vhost, attach):
+    one, plain, stream = vhost(1, features=PLAIN | Feature.CSUM), vhost(2), attach(daemon, 3, port="stream")
+    introduce(one, plain, stream)
+    for other in (plain, stream):
+        packet = Ether(src=ONE, dst=other.mac) / IP(src=one.ip, dst=other.ip) / UDP(sport=1, dport=2) / (b"checked" * 10)
+        data = bytearray(bytes(packet))
+        data[40:42] = pseudo(packet).to_bytes(2, "big")
+        one.transmit(bytes(data), header=Header(NEEDS_CSUM, GSO_NONE, 0, 0, 34, 6))
+        assert bytes(other.expect(lambda p: UDP in p)) == bytes(packet)
+
+
+def test_a_plain_guest_sees_no_offloads(two):
+    """Without GUEST_CSUM a header has nothing in it (virtio 1.2 section 5.1.6.4.1)."""
+    one, other = two()
+    one.transmit(frame(1), header=Header(flags=DATA_VALID))
+    header, _ = take_frame(other)
+    assert header == Header(num_buffers=1)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_run_of_datagrams_stays_whole(vhost, version):
+    features = PLAIN | OFFLOADS | UDP_OFFLOADS
+    one, other = vhost(1, features=features), vhost(2, features=features)
+    introduce(one, other)
+    ip = IP(src="10.0.2.100", dst="10.0.2.101") if version == 4 else IPv6(src="fd00::1", dst="fd00::2")
+    packet = Ether(src=ONE, dst=TWO) / ip / UDP(sport=1, dport=2) / random.Random(3).randbytes(10000)
+    data, start = bytearray(bytes(packet)), 34 if version == 4 else 54
+    data[start + 6:start + 8] = pseudo(packet).to_bytes(2, "big")
+    one.transmit(bytes(data), header=Header(NEEDS_CSUM, GSO_UDP_L4, start + 8, 1000, start, 6))
+    header, came = other.receive()
+    assert (header.gso_type, header.gso_size) == (GSO_UDP_L4, 1000) and came == bytes(data)
+
+
+@PACKED
+def test_host_to_guest_in_large_segments(vhost, server4, packed):
+    """A guest that takes segmentation offload gets what its host sends in pieces far over its MTU."""
+    guest = vhost(1, packed=packed, features=PLAIN | OFFLOADS, event_idx=True)
+    connection, peer = connect(guest, server4, options=[("MSS", 1460), ("WScale", 7)])
+    content = random.Random(5).randbytes(400000)
+    peer.settimeout(10)
+    connection.window = 4096  # times 128
+    connection.send("A")
+    peer.setblocking(False)
+    sent = taken = 0
+    longest, data, end = 0, b"", time.monotonic() + 15
+    while taken < len(content) and time.monotonic() < end:
+        if sent < len(content):
+            try:
+                sent += peer.send(content[sent:])
+            except BlockingIOError:
+                pass
+        segment = connection.recv(lambda t: len(bytes(t.payload)), 0.5)
+        if segment is None:
+            continue
+        part = bytes(segment.payload)
+        if segment.seq == connection.ack:
+            data, taken, longest = data + part, taken + len(part), max(longest, len(part))
+            connection.ack = (connection.ack + len(part)) & 0xffffffff
+        connection.send("A")
+    assert data == content
+    assert longest > 8000
+
+
+# pauses and new beginnings
+
+def stands(guest):
+    """Where each ring stands, when the device has used all that was sent, and what it received was taken."""
+    return [ring.position() for ring in guest.rings]
+
+
+@PACKED
+@pytest.mark.parametrize("event_idx", [False, True])
+def test_stopped_rings_go_on(two, packed, event_idx):
+    """GET_VRING_BASE says where a ring stopped; from there it goes on, and nothing that was with the device is lost or doubled."""
+    one, other = two(packed=packed, event_idx=event_idx)
+    for turn in range(4):
+        pass_all(one, other, numbered([60] * 37))
+        for guest in (one, other):
+            guest.drain()
+            guest.flush()
+            assert guest.stop() == stands(guest)
+            guest.restart()
+
+
+@PACKED
+def test_frames_handed_over_while_stopped(two, packed):
+    """What the driver makes available to a stopped ring is taken once it runs again."""
+    one, other = two(packed=packed)
+    one.stop()
+    one.transmit(*[frame(number) for number in range(10)])
+    assert take_frame(other, 0.2)[1] is None
+    one.restart(early=True)
+    assert [take_frame(other)[1] for _ in range(10)] == [frame(number) for number in range(10)]
+
+
+@PACKED
+def test_a_stopped_guest_gets_nothing(two, packed):
+    one, other = two(packed=packed)
+    before = other.memory.read(other.rings[0].addresses[1], 64)
+    other.stop()
+    one.transmit(*[frame(number) for number in range(50)])
+    one.flush()
+    assert other.memory.read(other.rings[0].addresses[1], 64) == before
+    other.restart()
+    introduce(other)
+    pass_all(one, other, numbered([60] * 40))
+
+
+@PACKED
+def test_disabled_rings(two, packed):
+    """Disabled, a ring gets no frames, and what is sent by it is used and thrown away (the specification's ring states)."""
+    one, other = two(packed=packed)
+    other.enable(0)
+    one.transmit(*[frame(number) for number in range(20)])
+    one.flush()
+    other.transmit(*[frame(number, 60, TWO, ONE) for number in range(20)])
+    other.flush()
+    assert take_frame(one, 0.2)[1] is None and not other.receivers[0].pending()
+    other.enable(1)
+    pass_all(one, other, numbered([60] * 40))
+    pass_all(other, one, numbered([60] * 40, TWO, ONE))
+
+
+@PACKED
+def test_a_reboot(two, packed):
+    one, other = two(packed=packed)
+    for turn in range(3):
+        pass_all(one, other, numbered([60] * 30))
+        other.reset()
+        introduce(other)
+        pass_all(other, one, numbered([60] * 30, TWO, ONE))
+        assert not other.front.reset_device()
+        other.clear()
+        other.share()
+        other.restart()
+        other.fill()
+        introduce(other)
+        pass_all(other, one, numbered([60] * 30, TWO, ONE))
+
+
+@PACKED
+def test_a_new_connection_begins_anew(daemon, two, packed):
+    one, other = two(packed=packed)
+    before = descriptors(daemon)
+    for _ in range(5):
+        pass_all(one, other, numbered([60] * 30))
+        other.reconnect()
+        introduce(other)
+        pass_all(other, one, numbered([60] * 30, TWO, ONE))
+    wait_for(lambda: descriptors(daemon) <= before, 2, "descriptors of old connections to be closed")
+
+
+# memory
+
+def test_rings_of_a_guest_of_legacy_vmm(vhost):
+    """No protocol features at all: rings run from their kick descriptor on, enabled."""
+    one, other = vhost(1, start=False), vhost(2)
+    one.offered = Feature(one.front.get_features())
+    one.features, one.rx_sizes = PLAIN, (2048,)
+    one.front.set_owner()
+    one.front.set_features(PLAIN)
+    one.share()
+    one.set_up()
+    one.fill()
+    introduce(one, other)
+    pass_all(one, other, numbered([60] * 40))
+    pass_all(other, one, numbered([60] * 40, TWO, ONE))
+
+
+def test_ping_of_the_gateway_by_each_queue(vhost):
+    guest = vhost(1, pairs=2)
+    guest.announce()
+    for queue in (0, 1):
+        guest.send(guest.ip_to(GATEWAY4) / ICMP(type=8, id=queue, seq=1) / b"ping", queue=queue)
+        guest.expect(lambda p: ICMP in p and p[ICMP].type == 0 and p[ICMP].id == queue)
+
+
+def test_calls_wake_a_sleeper(two):
+    """poll() on the call descriptor, as a VMM's event loop does it."""
+    one, other = two()
+    ring = other.receivers[0]
+    ring.called()
+    assert ring.arm()
+    assert not select.select([ring.call_fd], [], [], 0.1)[0]
+    one.transmit(frame(1))
+    assert select.select([ring.call_fd], [], [], 2)[0]
