@@ -239,11 +239,19 @@ static bool send_chunk(struct tcp *t, struct flow *f, usec_t now)
 	return (uint32_t)n == want || f->tcp.flags & TCP_HOST_EOF;
 }
 
+/* All that the socket had is with the guest, and it said no more since. A FIN for which the window or the turn had no room still wants out. */
+static bool has_nothing_to_send(const struct flow *f)
+{
+	bool owes_fin = f->tcp.flags & TCP_HOST_EOF && !(f->tcp.flags & TCP_FIN_SENT);
+
+	return f->tcp.flags & TCP_DRAINED && f->tcp.nxt == f->tcp.max && !owes_fin;
+}
+
 void tcp_run(struct tcp *t, struct flow *f, usec_t now)
 {
 	uint32_t generation = f->generation, share = TCP_TURN_SHARE;
 
-	if (f->tcp.state != TCP_OPEN || (f->tcp.flags & TCP_DRAINED && f->tcp.nxt == f->tcp.max))
+	if (f->tcp.state != TCP_OPEN || has_nothing_to_send(f))
 		return;
 	while (share && send_chunk(t, f, now))
 		share--;

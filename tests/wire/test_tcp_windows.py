@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import threading
 import time
@@ -205,3 +206,16 @@ def test_path_mtu_of_no_segment_of_ours(daemon, guest, server, grows):
         guest.send(too_big(guest, forged, 1300))
     again = connection.expect(lambda t: payload_of(t) and t.seq == connection.ack, 2, what="retransmission")
     assert len(payload_of(again)) == len(payload_of(first[TCP]))
+
+
+def test_the_end_comes_with_more_than_the_window_takes_at_once(guest, server, daemon):
+    """The last bytes and the server's end are found together, and what is left of the window is less than a segment: the FIN follows the acknowledgement."""
+    connection, peer = connect(guest, server, window=1500)
+    data = os.urandom(1000)
+    daemon.process.send_signal(signal.SIGSTOP)
+    peer.sendall(data)
+    peer.shutdown(socket.SHUT_WR)
+    time.sleep(0.05)
+    daemon.process.send_signal(signal.SIGCONT)
+    assert connection.take(1000) == data
+    connection.expect(lambda t: t.flags.F, what="the server's FIN")
