@@ -4,13 +4,17 @@
 import os
 import random
 import struct
+import time
 
+import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 
 from tests.support.vhost import GSO_TCPV4, GSO_TCPV6, NEEDS_CSUM, Feature, Header, fold
 
 ONE, TWO = "02:00:00:00:00:01", "02:00:00:00:00:02"
+PACKED = pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
+NEVER = 0x5000000000  # a guest address that is of no region
 ETHERTYPE = 0x88b5  # for local experiments
 
 RINGS = {
@@ -103,3 +107,40 @@ def processor_seconds(daemon):
     """How long a daemon has worked."""
     fields = open(f"/proc/{daemon.process.pid}/stat").read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def introduce(*guests):
+    """The switch learns where everybody is, so that nothing is flooded."""
+    for guest in guests:
+        guest.announce()
+    for guest in guests:
+        guest.drain()
+
+
+ACCEPTED, REFUSED, CLOSED = "accepted", "refused", "closed"
+
+
+def outcome(act, *arguments, **options):
+    """What the back end does about a message."""
+    try:
+        answer = act(*arguments, **options)
+    except (ConnectionError, BrokenPipeError):
+        return CLOSED
+    return REFUSED if answer else ACCEPTED
+
+
+def ends(guest, seconds=2.0):
+    """The port of a guest with a broken ring closes; or the ring at least never goes on, and its error descriptor says so."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if guest.front.closed(0.05) or any(ring.failed() for ring in guest.rings):
+            return True
+    return False
+
+
+def good(guest, size=100):
+    """A frame in guest memory, with its header. Return: address and length."""
+    data = bytes(12) + frame(1, size)
+    address = guest.memory.allocate(len(data))
+    guest.memory.write(address, data)
+    return address, len(data)

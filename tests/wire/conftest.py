@@ -6,7 +6,6 @@ import os
 import pathlib
 import socket
 import sys
-import time
 
 import pytest
 
@@ -16,7 +15,7 @@ from tests.support.fixtures import start, world  # noqa: E402,F401
 from tests.support.lan import Home, wait_for  # noqa: E402
 from tests.support.netns import World  # noqa: E402
 from tests.support.vhost import OFFLOADS, PLAIN, VhostGuest  # noqa: E402
-from tests.support.vhost_traffic import descriptors, numbered, pass_all, processor_seconds, sizes  # noqa: E402
+from tests.support.vhost_fixtures import front, harmless, sly, two, vhost  # noqa: E402,F401
 from tests.support.wire import Guest  # noqa: E402
 
 # The kinds of port that guests attach to. A module's tests run once with each kind that its PORTS names, or the environment's HOSPES_PORTS
@@ -77,32 +76,6 @@ def attach(port):
     yield attacher
     for guest in guests:
         guest.close()
-
-
-@pytest.fixture
-def vhost(daemon, attach):
-    """Attach guest number N to the vhost port: vhost(2, packed=True)."""
-    return lambda number=1, **options: attach(daemon, number, port="vhost", **{"size": 256, **options})
-
-
-@pytest.fixture
-def harmless(daemon, vhost, attach):
-    """Whatever a vhost-user front end or guest has done: one that was there before and one that comes now are served, the daemon sleeps when all is
-    quiet, and when all have gone no descriptor is left."""
-    before = descriptors(daemon)
-    witness = vhost(8).announce()
-    yield
-    fresh = vhost(9).announce()
-    fresh.drain(0.02)
-    witness.drain(0.02)
-    pass_all(witness, fresh, numbered(sizes(20), witness.mac, fresh.mac))
-    pass_all(fresh, witness, numbered(sizes(20), fresh.mac, witness.mac))
-    busy = processor_seconds(daemon)
-    time.sleep(0.1)
-    assert processor_seconds(daemon) - busy < 0.06, "the daemon spins"
-    for guest in attach.guests:
-        guest.die()
-    wait_for(lambda: descriptors(daemon) <= before, 3, f"descriptors to be closed: there were {before}")
 
 
 @pytest.fixture

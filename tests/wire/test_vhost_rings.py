@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The rings of the vhost-user port: every kind of ring and buffer, events, segments kept whole, and what happens where there is no room."""
+"""The rings of the vhost-user port: every kind of ring and buffer, events, and what happens where there is no room."""
 
 import os
 import random
@@ -8,37 +8,13 @@ import struct
 import time
 
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP, UDP
-from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import Ether
+from scapy.layers.inet import ICMP, IP, UDP
 
 from tests.support.lan import wait_for
-from tests.support.vhost import DATA_VALID, GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, NEEDS_CSUM, OFFLOADS, PLAIN, UDP_OFFLOADS, Feature, Header, complete
-from tests.support.vhost_traffic import (BUFFERS, ONE, RINGS, TWO, combine, descriptors, frame, numbered, open_segment, pass_all, processor_seconds, pseudo,
-                                         sizes, take_frame)
+from tests.support.vhost import PLAIN, Feature
+from tests.support.vhost_traffic import (BUFFERS, ONE, PACKED, RINGS, TWO, combine, frame, introduce, numbered, pass_all, processor_seconds, sizes,
+                                         take_frame)
 from tests.support.wire import GATEWAY4, connect
-
-PACKED = pytest.mark.parametrize("packed", [False, True], ids=["split", "packed"])
-
-
-@pytest.fixture
-def two(vhost):
-    """two(**options): guests 1 and 2, known to the switch."""
-    def maker(**options):
-        guests = [vhost(number, **options) for number in (1, 2)]
-        introduce(*guests)
-        return guests
-
-    return maker
-
-
-def introduce(*guests):
-    """The switch learns where everybody is, so that nothing is flooded."""
-    for guest in guests:
-        guest.announce()
-    for guest in guests:
-        guest.drain()
-
 
 @pytest.mark.parametrize("buffers", BUFFERS)
 @pytest.mark.parametrize("rings", RINGS)
@@ -324,203 +300,6 @@ def test_fewer_buffers_than_a_frame_needs(two, packed):
     assert came == frame(2, 400) and header.num_buffers == 5
     pass_all(one, other, numbered([700] * 40), burst=1)
 
-
-# segments and checksums
-
-def tcp_packet(version, size, source=1, to=2):
-    ip = IP(src=f"10.0.2.{99 + source}", dst=f"10.0.2.{99 + to}") if version == 4 else IPv6(src=f"fd00::{source}", dst=f"fd00::{to}")
-    return Ether(src=ONE, dst=TWO) / ip / TCP(sport=1, dport=2, flags="PA", seq=1000) / random.Random(size).randbytes(size)
-
-
-@PACKED
-@pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("mergeable", [True, False])
-def test_a_segment_stays_whole(two, packed, version, mergeable):
-    """60,000 bytes behind one header, and the checksum still open, where both guests can."""
-    one, other = two(packed=packed, features=(PLAIN if mergeable else Feature.VERSION_1) | OFFLOADS)
-    packet = tcp_packet(version, 60000)
-    data, header = open_segment(packet, 1448)
-    one.transmit(data, header=header)
-    came_header, came = other.receive()
-    assert came == data
-    assert came_header.gso_type == (GSO_TCPV4 if version == 4 else GSO_TCPV6) and came_header.gso_size == 1448
-    assert came_header.flags & NEEDS_CSUM and came_header[4:6] == header[4:6]
-    assert came_header.hdr_len == header.hdr_len
-    assert complete(came_header, came) == bytes(packet)
-
-
-@pytest.mark.parametrize("version", [4, 6])
-@pytest.mark.parametrize("taker", ["vhost", "stream", "checksums only"])
-def test_a_segment_is_cut_for_others(daemon, vhost, attach, version, taker):
-    """A guest without the offload gets segments within the MTU, with complete checksums unless it takes open ones."""
-    one = vhost(1, features=PLAIN | OFFLOADS)
-    options = {"vhost": {"port": "vhost"}, "stream": {"port": "stream"}, "checksums only": {"port": "vhost", "features": PLAIN | Feature.GUEST_CSUM}}[taker]
-    other = attach(daemon, 2, **options)
-    introduce(one, other)
-    packet = tcp_packet(version, 30000)
-    data, header = open_segment(packet, 1400)
-    one.transmit(data, header=header)
-    segments = [other.expect(lambda p: TCP in p) for _ in range(22)]
-    assert b"".join(bytes(p[TCP].payload) for p in segments) == bytes(packet[TCP].payload)
-    for number, segment in enumerate(segments):
-        assert segment[TCP].seq == 1000 + number * 1400 and len(segment) <= 1514
-        assert ("P" in segment[TCP].flags) == (number == 21)
-        again = segment.copy()
-        del again[TCP].chksum
-        assert Ether(bytes(again))[TCP].chksum == segment[TCP].chksum
-    other.silence(lambda p: TCP in p, 0.1)
-
-
-def test_an_open_checksum_is_completed_for_others(daemon, vhost, attach):
-    one, plain, stream = vhost(1, features=PLAIN | Feature.CSUM), vhost(2), attach(daemon, 3, port="stream")
-    introduce(one, plain, stream)
-    for other in (plain, stream):
-        packet = Ether(src=ONE, dst=other.mac) / IP(src=one.ip, dst=other.ip) / UDP(sport=1, dport=2) / (b"checked" * 10)
-        data = bytearray(bytes(packet))
-        data[40:42] = pseudo(packet).to_bytes(2, "big")
-        one.transmit(bytes(data), header=Header(NEEDS_CSUM, GSO_NONE, 0, 0, 34, 6))
-        assert bytes(other.expect(lambda p: UDP in p)) == bytes(packet)
-
-
-def test_a_plain_guest_sees_no_offloads(two):
-    """Without GUEST_CSUM a header has nothing in it (virtio 1.2 section 5.1.6.4.1)."""
-    one, other = two()
-    one.transmit(frame(1), header=Header(flags=DATA_VALID))
-    header, _ = take_frame(other)
-    assert header == Header(num_buffers=1)
-
-
-@pytest.mark.parametrize("version", [4, 6])
-def test_a_run_of_datagrams_stays_whole(vhost, version):
-    features = PLAIN | OFFLOADS | UDP_OFFLOADS
-    one, other = vhost(1, features=features), vhost(2, features=features)
-    introduce(one, other)
-    ip = IP(src="10.0.2.100", dst="10.0.2.101") if version == 4 else IPv6(src="fd00::1", dst="fd00::2")
-    packet = Ether(src=ONE, dst=TWO) / ip / UDP(sport=1, dport=2) / random.Random(3).randbytes(10000)
-    data, start = bytearray(bytes(packet)), 34 if version == 4 else 54
-    data[start + 6:start + 8] = pseudo(packet).to_bytes(2, "big")
-    one.transmit(bytes(data), header=Header(NEEDS_CSUM, GSO_UDP_L4, start + 8, 1000, start, 6))
-    header, came = other.receive()
-    assert (header.gso_type, header.gso_size) == (GSO_UDP_L4, 1000) and came == bytes(data)
-
-
-@PACKED
-def test_host_to_guest_in_large_segments(vhost, server4, packed):
-    """A guest that takes segmentation offload gets what its host sends in pieces far over its MTU."""
-    guest = vhost(1, packed=packed, features=PLAIN | OFFLOADS, event_idx=True)
-    connection, peer = connect(guest, server4, options=[("MSS", 1460), ("WScale", 7)])
-    content = random.Random(5).randbytes(400000)
-    peer.settimeout(10)
-    connection.window = 4096  # times 128
-    connection.send("A")
-    peer.setblocking(False)
-    sent = taken = 0
-    longest, data, end = 0, b"", time.monotonic() + 15
-    while taken < len(content) and time.monotonic() < end:
-        if sent < len(content):
-            try:
-                sent += peer.send(content[sent:])
-            except BlockingIOError:
-                pass
-        segment = connection.recv(lambda t: len(bytes(t.payload)), 0.5)
-        if segment is None:
-            continue
-        part = bytes(segment.payload)
-        if segment.seq == connection.ack:
-            data, taken, longest = data + part, taken + len(part), max(longest, len(part))
-            connection.ack = (connection.ack + len(part)) & 0xffffffff
-        connection.send("A")
-    assert data == content
-    assert longest > 8000
-
-
-# pauses and new beginnings
-
-def stands(guest):
-    """Where each ring stands, when the device has used all that was sent, and what it received was taken."""
-    return [ring.position() for ring in guest.rings]
-
-
-@PACKED
-@pytest.mark.parametrize("event_idx", [False, True])
-def test_stopped_rings_go_on(two, packed, event_idx):
-    """GET_VRING_BASE says where a ring stopped; from there it goes on, and nothing that was with the device is lost or doubled."""
-    one, other = two(packed=packed, event_idx=event_idx)
-    for turn in range(4):
-        pass_all(one, other, numbered([60] * 37))
-        for guest in (one, other):
-            guest.drain()
-            guest.flush()
-            assert guest.stop() == stands(guest)
-            guest.restart()
-
-
-@PACKED
-def test_frames_handed_over_while_stopped(two, packed):
-    """What the driver makes available to a stopped ring is taken once it runs again."""
-    one, other = two(packed=packed)
-    one.stop()
-    one.transmit(*[frame(number) for number in range(10)])
-    assert take_frame(other, 0.2)[1] is None
-    one.restart(early=True)
-    assert [take_frame(other)[1] for _ in range(10)] == [frame(number) for number in range(10)]
-
-
-@PACKED
-def test_a_stopped_guest_gets_nothing(two, packed):
-    one, other = two(packed=packed)
-    before = other.memory.read(other.rings[0].addresses[1], 64)
-    other.stop()
-    one.transmit(*[frame(number) for number in range(50)])
-    one.flush()
-    assert other.memory.read(other.rings[0].addresses[1], 64) == before
-    other.restart()
-    introduce(other)
-    pass_all(one, other, numbered([60] * 40))
-
-
-@PACKED
-def test_disabled_rings(two, packed):
-    """Disabled, a ring gets no frames, and what is sent by it is used and thrown away (the specification's ring states)."""
-    one, other = two(packed=packed)
-    other.enable(0)
-    one.transmit(*[frame(number) for number in range(20)])
-    one.flush()
-    other.transmit(*[frame(number, 60, TWO, ONE) for number in range(20)])
-    other.flush()
-    assert take_frame(one, 0.2)[1] is None and not other.receivers[0].pending()
-    other.enable(1)
-    pass_all(one, other, numbered([60] * 40))
-    pass_all(other, one, numbered([60] * 40, TWO, ONE))
-
-
-@PACKED
-def test_a_reboot(two, packed):
-    one, other = two(packed=packed)
-    for turn in range(3):
-        pass_all(one, other, numbered([60] * 30))
-        other.reset()
-        introduce(other)
-        pass_all(other, one, numbered([60] * 30, TWO, ONE))
-        assert not other.front.reset_device()
-        other.clear()
-        other.share()
-        other.restart()
-        other.fill()
-        introduce(other)
-        pass_all(other, one, numbered([60] * 30, TWO, ONE))
-
-
-@PACKED
-def test_a_new_connection_begins_anew(daemon, two, packed):
-    one, other = two(packed=packed)
-    before = descriptors(daemon)
-    for _ in range(5):
-        pass_all(one, other, numbered([60] * 30))
-        other.reconnect()
-        introduce(other)
-        pass_all(other, one, numbered([60] * 30, TWO, ONE))
-    wait_for(lambda: descriptors(daemon) <= before, 2, "descriptors of old connections to be closed")
 
 
 # memory
