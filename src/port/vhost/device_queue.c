@@ -194,7 +194,7 @@ void vhost_queues_reset(struct vhost_device *d)
 	for (struct vhost_queue *q = d->queues; q < d->queues + VHOST_QUEUES; q++) {
 		q->ring = (struct virtqueue){ .size = 0 };
 		q->has_address = q->has_base = q->log_used = false;
-		q->base = 0;
+		/* Where it stood stays: QEMU 7.2 says SET_STATUS 0 and asks then, for the guest that it stops or moves away. */
 	}
 }
 
