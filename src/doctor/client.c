@@ -51,19 +51,27 @@ static const char *flush(const struct facts *f, struct findings *out, const stru
 
 /* --- dhcpcd --- */
 
-/* Asked to end, it says that it failed for as long as nobody has reaped it, and has ended all the same. */
+/*
+ * Asked to end, it says that it failed for as long as nobody has reaped it, and has ended all the same. One that is just at work may miss the
+ * first time: it wants to be asked twice.
+ */
+static const char *end_dhcpcd(struct findings *out, const char *sudo, const char *words)
+{
+	return say(out, "{ %sdhcpcd%s || %sdhcpcd%s; }", sudo, words, sudo, words);
+}
+
 static const char *move_dhcpcd(const struct facts *f, struct findings *out, const struct dhcp_client *c, const char *to, bool alive)
 {
 	const char *sudo = check_sudo(f), *space = *c->family ? " " : "", *line = "";
 
 	if (alive)
-		line = say(out, "%sdhcpcd%s%s -x %s", sudo, space, c->family, findings_quote(out, c->link));
+		line = end_dhcpcd(out, sudo, say(out, "%s%s -x %s", space, c->family, findings_quote(out, c->link)));
 	if (strcmp(c->link, f->target.bridge))
 		line = say(out, "%s; %s", line, flush(f, out, c));
 	return to ? say(out, "%s%s%sdhcpcd%s%s %s", line, *line ? "; " : "", sudo, space, c->family, findings_quote(out, to)) : line;
 }
 
-/* It takes its configuration as it starts. One that is just at work wants to be asked twice to end, and may say that it did not. */
+/* It takes its configuration as it starts. */
 static const char *move_dhcpcd_all(const struct facts *f, struct findings *out, const struct dhcp_client *c, const char *to, bool back)
 {
 	const char *sudo = check_sudo(f), *space = *c->family ? " " : "", *words;
@@ -74,8 +82,8 @@ static const char *move_dhcpcd_all(const struct facts *f, struct findings *out, 
 	words = say(out, "printf '%%s\\n' %s", findings_quote(out, words));
 	if (to)
 		words = say(out, "%s %s", words, findings_quote(out, say(out, "interface %s", to)));
-	return say(out, "%s | %stee -a /etc/dhcpcd.conf >/dev/null && { %sdhcpcd%s%s -x || %sdhcpcd%s%s -x; }; %s; %sdhcpcd%s%s", words, sudo,
-		   sudo, space, c->family, sudo, space, c->family, flush(f, out, c), sudo, space, c->family);
+	return say(out, "%s | %stee -a /etc/dhcpcd.conf >/dev/null && %s; %s; %sdhcpcd%s%s", words, sudo,
+		   end_dhcpcd(out, sudo, say(out, "%s%s -x", space, c->family)), flush(f, out, c), sudo, space, c->family);
 }
 
 /* --- systemd-networkd --- */

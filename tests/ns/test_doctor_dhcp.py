@@ -121,8 +121,13 @@ class Host:
             if self.impatient:
                 self.sh(f"kill -USR1 $(cat {self.impatient})")
             wait_for(lambda: self.acknowledged() > before, 5 * RENEW, "a renewal")
-        assert self.address(on) == self.leased and self.address(off) is None
+        # The router has said yes before the client has heard it; udhcpc asked again too soon begins from the start.
+        wait_for(lambda: self.address(on) == self.leased and self.address(off) is None, 3 * RENEW,
+                 lambda: f"{self.leased} to be on {on}, not on {off}: {self.address(on)}, {self.address(off)}; {self.clients()}")
         assert self.world.ping(self.world.host, self.world.SERVER4)
+
+    def clients(self):
+        return self.sh("ps -eo pid,ppid,stat,args | grep -E '[d]hclient|[u]dhcpc|[d]hcpcd|[n]etworkd'", status=None)
 
     def doctor(self):
         out = self.bridged.run("hospes", "doctor", "-l", "br0", "--json", status=None, environment={"HOSPES_ACCEL": "kvm"})

@@ -28,14 +28,14 @@ def as_user(words):
 
 
 def wait_for(condition, seconds=5.0, what="something"):
-    """Poll until the condition holds; its value. Fails after so many seconds."""
+    """Poll until the condition holds; its value. Fails after so many seconds; `what` is text, or makes it then."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s for {what}")
+            raise AssertionError(f"waited {seconds} s for {what() if callable(what) else what}")
         time.sleep(0.01)
 
 

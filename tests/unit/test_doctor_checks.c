@@ -424,7 +424,7 @@ struct line { struct dhcp_client client; const char *line; };
 
 static const struct line client_lines[] = {
 	{ { .kind = CLIENT_DHCPCD, .pid = 7, .family = "-4" },
-	  "dhcpcd -4 -x eth0; ip -4 address flush dev eth0; dhcpcd -4 br0" },
+	  "{ dhcpcd -4 -x eth0 || dhcpcd -4 -x eth0; }; ip -4 address flush dev eth0; dhcpcd -4 br0" },
 	{ { .kind = CLIENT_DHCPCD_ALL, .pid = 7 },
 	  "printf '%s\\n' 'denyinterfaces eth0' 'interface br0' | tee -a /etc/dhcpcd.conf >/dev/null && { dhcpcd -x || dhcpcd -x; }; "
 	  "ip -4 address flush dev eth0; dhcpcd" },
