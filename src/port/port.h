@@ -73,6 +73,7 @@ struct port {
 	uint16_t mtu;                 /* IP bytes a frame may carry towards the guest, where not segmented later */
 	uint8_t takes;                /* enum port_takes */
 	bool down;                    /* closed; takes nothing any more */
+	bool still;                   /* its guest has stopped its rings: it was reset, or stands still, or goes on behind another port */
 	bool short_of_room;           /* port_room() was too little for somebody: call sink->drained when there is room */
 	int32_t peer_pid;             /* of the process at the other end, 0 if not known */
 	struct port_counters from_guest, to_guest;

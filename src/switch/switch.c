@@ -245,6 +245,12 @@ struct port *switch_lookup(struct switch_ *s, struct mac mac, usec_t now _unused
 	return e && e->slot ? e->slot->port : NULL;
 }
 
+/* May a registered MAC appear behind @to? A guest that has one of its own takes over none. */
+static bool entry_may_move(const struct entry *e, const struct slot *to)
+{
+	return !e->slot || (!e->given && e->slot->port->still && list_empty(&to->registered));
+}
+
 /* A MAC that is new behind @from: not known at all, or somewhere else. */
 static enum drop learn_new(struct switch_ *s, struct entry *e, struct mac mac, struct port *from, usec_t now)
 {
@@ -253,7 +259,7 @@ static enum drop learn_new(struct switch_ *s, struct entry *e, struct mac mac, s
 	if (!slot)
 		return DROP_PORT_DOWN;
 	if (e && e->registered) {
-		if (e->slot)
+		if (!entry_may_move(e, slot))
 			return DROP_SPOOFED_MAC;
 		entry_place(s, e, slot, true);
 		e->seen = now;

@@ -8,7 +8,9 @@
  *   gateway).
  * - Behind one port 256 MACs are learned at the most, and 8,192 in all: more is DROP_MAC_TABLE_FULL.
  * - A registered MAC belongs to one port: to the given one, or to the first that uses it. From any other port it is DROP_SPOOFED_MAC, until
- *   that port closes. A MAC that is not registered moves when it appears elsewhere.
+ *   that port closes, or stands still (struct port) and the other has no registered MAC of its own: so a guest that is migrated takes its
+ *   MAC along, and a guest that is reset or paused does not lose it to its neighbours. A MAC that is not registered moves when it appears
+ *   elsewhere.
  * - Frames to the addresses 01:80:c2:00:00:00 to :0f are not forwarded (IEEE 802.1Q table 8-1): DROP_NOT_FOR_US, as is what would go back.
  * - A frame larger than the port's MTU is DROP_OVERSIZE there: a switch does not fragment.
  * - A port that lacks an offload gets segments and checksums made in software (segment.h).

@@ -154,6 +154,37 @@ static void test_registered_to_first(void **state)
 	assert_ptr_equal(switch_lookup(w->sw, B, w->now), &w->p[3]->port);
 }
 
+static void test_registered_and_still(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(switch_register(w->sw, A, NULL), 0);
+	assert_int_equal(switch_register(w->sw, B, NULL), 0);
+	send_one(w, 0, A, B);
+	send_one(w, 1, B, A);
+	w->p[1]->port.still = true;
+	/* Not to a neighbour. */
+	send_one(w, 0, B, A);
+	assert_int_equal(drops(w, 0, DROP_SPOOFED_MAC), 1);
+	assert_ptr_equal(switch_lookup(w->sw, B, w->now), &w->p[1]->port);
+	/* To where it has moved, and only there. */
+	send_one(w, 2, B, A);
+	assert_int_equal(drops(w, 2, DROP_SPOOFED_MAC), 0);
+	assert_ptr_equal(switch_lookup(w->sw, B, w->now), &w->p[2]->port);
+	w->p[1]->port.still = false;
+	send_one(w, 1, B, A);
+	assert_int_equal(drops(w, 1, DROP_SPOOFED_MAC), 1);
+	/* And back again: the move failed. */
+	w->p[2]->port.still = true;
+	send_one(w, 1, B, A);
+	assert_ptr_equal(switch_lookup(w->sw, B, w->now), &w->p[1]->port);
+	/* One that was given stays. */
+	assert_int_equal(switch_register(w->sw, C, &w->p[3]->port), 0);
+	w->p[3]->port.still = true;
+	send_one(w, 2, C, A);
+	assert_int_equal(drops(w, 2, DROP_SPOOFED_MAC), 1);
+}
+
 static void test_registered_to_given(void **state)
 {
 	struct world *w = *state;
@@ -353,6 +384,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_ages, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_moves, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_registered_to_first, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_registered_and_still, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_registered_to_given, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_drops, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_oversize, setup, teardown),

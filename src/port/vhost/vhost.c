@@ -191,9 +191,12 @@ static void queue_changed(void *owner, struct vhost_queue *q)
 	struct lane *l = &v->lanes[q->index];
 
 	v->pairs = 1;
-	for (unsigned int i = 0; i < VHOST_QUEUES; i++)
+	v->port.still = true;
+	for (unsigned int i = 0; i < VHOST_QUEUES; i++) {
 		if (!is_control(&v->lanes[i]) && lane_is_served(&v->lanes[i]))
 			v->pairs = (uint16_t)(i / 2 + 1);
+		v->port.still &= !v->lanes[i].queue->ring.started;
+	}
 	if (is_control(l)) {
 		obey(l);
 	} else if (is_transmit(l) && lane_is_served(l)) {
