@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: MIT
+"""QEMU guests on the vhost socket: bytes both ways and between guests, resets, SIGKILL to either end, memory plugged in."""
+
+import concurrent.futures
+import contextlib
+import hashlib
+import os
+import signal
+import socket
+
+import pytest
+
+from tests.support.lan import varlink, wait_for
+from tests.support.netns import World
+from tests.support.qemu import QemuGuest
+
+MIB = 1 << 20
+SIZE = 128 * MIB
+BLOCK = os.urandom(MIB)
+FILE = os.urandom(4 * MIB)
+
+
+@pytest.fixture(scope="module")
+def pair(user):
+    """Two guests; the first one's memory can grow."""
+    with contextlib.ExitStack() as stack:
+        user.hospes("up")
+        guests = [QemuGuest(user, "one", memory="size=192M,slots=2,maxmem=1G"), QemuGuest(user, "two")]
+        for guest in guests:
+            stack.callback(guest.close)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            list(pool.map(start, guests))
+        yield guests
+
+
+def start(guest):
+    guest.boot()
+    guest.address = guest.dhcp()
+
+
+def call(user, method):
+    with user.netns.entered():
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with connection:
+        connection.connect(str(user.runtime() / "control"))
+        return varlink(connection, method)
+
+
+def ports(user):
+    return [port for port in call(user, "List")["ports"] if port["kind"] == "vhost"]
+
+
+def blocks(size):
+    """Bytes to send, no two megabytes alike."""
+    for number in range(size // MIB):
+        yield number.to_bytes(8, "big") + BLOCK[8:]
+
+
+@contextlib.contextmanager
+def served(world, guest, line):
+    """A connection from the guest: line, with the server's address and port put in, opens it."""
+    with world.net.socket() as server:
+        server.bind((World.SERVER4, 0))
+        server.listen()
+        server.settimeout(30)
+        guest.begin(line.format(*server.getsockname()))
+        with server.accept()[0] as connection:
+            connection.settimeout(60)
+            yield connection
+
+
+def to_guest(world, guest, size, line="wget -qO- http://{}:{}/ | md5sum", seconds=90):
+    """The guest fetches so many bytes from a server on the internet: the hashes of what was sent, and of what came."""
+    digest = hashlib.md5()
+    with served(world, guest, line) as connection:
+        assert connection.recv(65536).startswith(b"GET / ")
+        connection.sendall(f"HTTP/1.0 200 OK\r\nContent-Length: {size}\r\n\r\n".encode())
+        for block in blocks(size):
+            digest.update(block)
+            connection.sendall(block)
+    return digest.hexdigest(), guest.wait(seconds).split()[0]
+
+
+def give_file(world, guest):
+    """Let the guest have FILE at /file, for it to send."""
+    if not guest.shell("[ ! -f /file ] || echo there"):
+        with served(world, guest, "nc {} {} </dev/null >/file") as connection:
+            connection.sendall(FILE)
+        guest.wait(30)
+
+
+def serve_file(guest):
+    guest.shell("netstat -ltn | grep -q :80 || httpd -h /")
+
+
+def from_guest(world, guest, size):
+    """A client in the host fetches the guest's file as often as needed: the hashes of what it should get, and of what it got."""
+    want, digest, count = hashlib.md5(), hashlib.md5(), 0
+    give_file(world, guest)
+    serve_file(guest)
+    for _ in range(size // len(FILE)):
+        want.update(FILE)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(30)
+            connection.connect(str(guest.user.runtime() / "control"))
+            varlink(connection, "Connect", {"guest": guest.name, "port": 80}, {"upgrade": True})
+            connection.sendall(b"GET /file HTTP/1.0\r\n\r\n")
+            body = b""
+            while data := connection.recv(MIB):
+                body += data
+            body = body.split(b"\r\n\r\n", 1)[1]
+            digest.update(body)
+            count += len(body)
+    assert count == size
+    return want.hexdigest(), digest.hexdigest()
+
+
+def works(world, guest, size=4 * MIB):
+    """Both ways, and nothing changed on the way."""
+    for way in (to_guest, from_guest):
+        sent, came = way(world, guest, size)
+        assert sent == came
+
+
+def test_run_takes_vhost(user):
+    """hospes run attaches a guest so without being asked to, and stop, down and up go as with any other port."""
+    user.hospes("run", "--detach", "mini")
+    user.wait_ssh("mini")
+    line = next(line for line in user.hospes("ls").splitlines() if line.startswith("mini"))
+    assert "vhost" in line
+    assert any("vhost-user" in p and "share=on" in p for p in user.processes() if p.startswith("qemu-system"))
+    user.hospes("down")
+    wait_for(lambda: not user.processes(), 10, "the end of all processes")
+    user.hospes("up")
+    assert (user.runtime() / "vhost").is_socket()
+
+
+def test_bytes_to_the_guest(world, user, pair):
+    sent, came = to_guest(world, pair[0], SIZE)
+    assert sent == came
+
+
+def test_bytes_from_the_guest(world, user, pair):
+    sent, came = from_guest(world, pair[0], SIZE)
+    assert sent == came
+
+
+def test_guest_to_guest(world, pair):
+    want = hashlib.md5(FILE * 8).hexdigest()
+    for sender, receiver in (pair, pair[::-1]):
+        give_file(world, sender)
+        serve_file(sender)
+        line = f"for i in 1 2 3 4 5 6 7 8; do wget -qO- http://{sender.address}/file; done | md5sum"
+        assert receiver.shell(line, 60).split()[0] == want
+
+
+def test_memory_is_plugged_in(world, user, pair):
+    """A DIMM while the guest sends and receives: the rings go on, and frames are read from and written to the new memory too."""
+    guest = pair[0]
+    daemon = call(user, "Status")["pid"]
+    before = len(regions(daemon))
+    with served(world, guest, "nc {} {} -e cat") as connection:
+        echo(connection, 64)
+        guest.do("object-add", qom_type="memory-backend-memfd", id="more", size=256 * MIB, share=True)
+        guest.do("device_add", driver="pc-dimm", id="dimm", memdev="more")
+        echo(connection, 256)
+        wait_for(lambda: len(regions(daemon)) > before, 10, "the new memory to be mapped")
+        echo(connection, 256)
+    guest.wait(10, status=None)
+    small = int(guest.shell("awk '/MemTotal/ { print $2 }' /proc/meminfo"))
+    guest.shell("for m in /sys/devices/system/memory/memory*/state; do grep -q offline $m && echo online >$m; done; true")
+    guest.shell("for m in /sys/devices/system/memory/memory*/state; do grep -q online $m || exit 1; done")
+    large = int(guest.shell("awk '/MemTotal/ { print $2 }' /proc/meminfo"))
+    assert large > 300_000 and (large > small or small > 300_000)
+    # More than the guest had before: it lies in the new memory, and so do the buffers that it came in.
+    line = "mount -t tmpfs -o size=90% tmpfs /tmp; wget -qO /tmp/large http://{}:{}/; md5sum </tmp/large; rm /tmp/large"
+    sent, came = to_guest(world, guest, 160 * MIB, line)
+    assert sent == came
+
+
+def regions(pid):
+    """The guests' memory that a daemon has mapped."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps:
+        return [line for line in maps if "memfd:memory-backend-memfd" in line]
+
+
+def echo(connection, chunks):
+    """Send chunks and read each of them back."""
+    for number in range(chunks):
+        data = number.to_bytes(8, "big") * 512
+        connection.sendall(data)
+        came = b""
+        while len(came) < len(data):
+            part = connection.recv(len(data) - len(came))
+            assert part, f"the connection ended at {number}"
+            came += part
+        assert came == data
+
+
+def disturb(guest, other):
+    """Let a guest send without end; the command never comes back."""
+    guest.begin(f"ping -i 0.01 {other.address}")
+    guest.read_until("seq=20 ", 20)
+
+
+def test_reset(world, user, pair):
+    """The machine starts anew under traffic: its rings stop and begin again on the same connection."""
+    guest, address = pair[1], pair[1].address
+    disturb(guest, pair[0])
+    guest.do("system_reset")
+    guest.buffer = ""
+    guest.wait_ready()
+    assert guest.dhcp() == address
+    works(world, guest)
+
+
+def test_qemu_is_killed(world, user, pair):
+    guest, address = pair[1], pair[1].address
+    disturb(guest, pair[0])
+    guest.kill()
+    wait_for(lambda: len(ports(user)) == 1, 5, "the port to go")
+    guest.boot()
+    assert guest.dhcp() == address
+    works(world, guest)
+
+
+@pytest.mark.parametrize("way", ["killed", "restarted"])
+def test_daemon_is_gone_for_a_while(world, user, pair, way):
+    """QEMU connects again and again meanwhile; the guest's driver notices nothing but silence."""
+    if way == "killed":
+        os.kill(call(user, "Status")["pid"], signal.SIGKILL)
+    else:
+        user.hospes("down")
+    pair[0].shell("true")
+    user.hospes("up")
+    wait_for(lambda: len(ports(user)) == 2, 10, "QEMU to connect again")
+    for guest in pair:
+        guest.shell("for i in 1 2 3 4 5 6 7 8 9 10; do ping -c 1 -W 1 10.0.2.2 && exit; done; false", 20)
+        works(world, guest)
