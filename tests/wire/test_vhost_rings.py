@@ -11,7 +11,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP, UDP
 
 from tests.support.lan import wait_for
-from tests.support.vhost import PLAIN, Feature
+from tests.support.vhost import OFFLOADS, PLAIN, Feature
 from tests.support.vhost_traffic import (BUFFERS, ONE, PACKED, RINGS, TWO, combine, frame, introduce, numbered, pass_all, processor_seconds, sizes,
                                          take_frame)
 from tests.support.wire import GATEWAY4, connect
@@ -289,6 +289,32 @@ def test_a_frame_too_large_for_its_buffers(daemon, two, grows, packed):
     assert take_frame(other)[1] == frame(4, 100)
     assert sum(daemon.drops().values()) - drops == 2
     pass_all(one, other, numbered([500] * 100))
+
+
+@PACKED
+@pytest.mark.parametrize("pieces", [100, 128], ids=["ends inside a chain", "ends between chains"])
+def test_a_frame_over_too_many_pieces(daemon, two, packed, pieces):
+    """Chains of many buffers of a byte each. A frame that would need over 1024 of them is dropped and counted, and its chains serve the next ones."""
+    one, other = two(packed=packed, indirect=True, rx=(1,) * pieces)
+    largest = 1024 // pieces * pieces - 12
+    drops = daemon.drops().get("oversize", 0)
+    for turn in range(20):
+        one.transmit(frame(1, largest + 1), frame(2, largest), frame(3, 1514), frame(4, 100))
+        header, came = take_frame(other)
+        assert came == frame(2, largest) and header.num_buffers == 1024 // pieces
+        assert take_frame(other)[1] == frame(4, 100)
+    assert daemon.drops()["oversize"] - drops == 40
+    one.flush()
+
+
+@PACKED
+def test_a_stream_into_pieces(vhost, server4, packed):
+    """What a host's socket has for a guest comes in as many bytes as its pieces hold."""
+    guest = vhost(1, packed=packed, indirect=True, rx=(1,) * 100, features=PLAIN | OFFLOADS)
+    connection, peer = connect(guest, server4, options=[("MSS", 800)])
+    content = random.Random(5).randbytes(20000)
+    peer.sendall(content)
+    assert connection.take(len(content)) == content
 
 
 @PACKED

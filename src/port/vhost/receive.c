@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* To the guest: its receive queues. */
+#include <errno.h>
+
 #include "base/attr.h"
 #include "base/iov.h"
 #include "port/virtio.h"
@@ -26,11 +28,13 @@ static bool landing_take(struct vhost_port *v, struct landing *l, struct virtque
 	l->before = virtqueue_mark(ring);
 	l->count = l->parts = 0;
 	l->size = 0;
+	l->full = false;
 	while (l->size < most && l->count < (v->mergeable ? LANDING_CHAINS : 1)) {
 		struct virtqueue_chain *c = &l->chains[l->count];
 		int taken = virtqueue_take(ring, true, l->iov + l->parts, VIRTQUEUE_PARTS_MAX - l->parts, c);
 
-		if (taken < 0)
+		l->full = taken == -ENOBUFS;
+		if (taken < 0 && !l->full)
 			vhost_broken(v);
 		if (taken <= 0)
 			break;
@@ -113,12 +117,12 @@ static struct lane *choose_lane(struct vhost_port *v, const struct frame *f)
 	return lane_is_running(l) ? l : NULL;
 }
 
-/* Would all the chains not do that a ring has, or that we take for one frame, if they were like the one seen last? */
+/* Did it take more parts than a landing has? Or would all the chains not do that a ring has, or that we take, if they were like the last one? */
 static bool is_too_big_ever(const struct vhost_port *v, const struct virtqueue *ring, uint32_t size)
 {
 	uint32_t chains = v->mergeable ? MIN((uint32_t)ring->size, (uint32_t)LANDING_CHAINS) : 1;
 
-	return v->chain_size && size > (uint64_t)chains * v->chain_size;
+	return v->landing.full || (v->chain_size && size > (uint64_t)chains * v->chain_size);
 }
 
 /* Return: false if the guest has no buffers for it now. */
@@ -198,6 +202,10 @@ size_t receive_reserve(struct port *p, const struct frame *head, size_t least, s
 		skip = 0;
 		if (parts == room)
 			*got -= left;
+	}
+	if (*got < least) {
+		landing_keep(l, 0);
+		return 0;
 	}
 	return parts;
 }

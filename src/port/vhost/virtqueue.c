@@ -31,8 +31,12 @@ bool virtqueue_add_part(struct virtqueue *r, struct parts *p, const struct descr
 		uint32_t size = left;
 		uint8_t *at = vhost_memory_at(r->memory, address, &size);
 
-		if (unlikely(!at || c->parts == p->room))
+		if (unlikely(!at))
 			return false;
+		if (unlikely(c->parts == p->room)) {
+			p->full = !p->request && p->room < VIRTQUEUE_PARTS_MAX;
+			return false;
+		}
 		p->iov[c->parts++] = (struct iovec){ at, size };
 		address += size;
 		left -= size;
@@ -107,7 +111,7 @@ static inline int take(struct virtqueue *r, struct parts *p)
 	out->size = 0;
 	taken = r->packed ? packed_take(r, p) : split_take(r, p);
 	if (unlikely(taken < 0))
-		return virtqueue_break(r);
+		return p->full ? -ENOBUFS : virtqueue_break(r);
 	if (unlikely(r->inflight.region) && taken)
 		inflight_take(&r->inflight, out->id);
 	return taken;

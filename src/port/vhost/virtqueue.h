@@ -85,8 +85,8 @@ uint32_t virtqueue_base(const struct virtqueue *r);
  * @to_driver: its buffers are for the device to write (a receive queue); all must be so, or none
  * @iov:  filled in: the chain's bytes; where one descriptor spans two regions of memory it is two parts
  * @room: how many parts fit
- * Return: 1; 0 if there is none; -EPROTO if the ring is broken, now or before (a chain too long, a loop, a wrong direction, an address
- * outside memory).
+ * Return: 1; 0 if there is none; -ENOBUFS if @room is less than VIRTQUEUE_PARTS_MAX and too little for this chain, which stays where it is;
+ * -EPROTO if the ring is broken, now or before (a chain too long, a loop, a wrong direction, an address outside memory).
  */
 int virtqueue_take(struct virtqueue *r, bool to_driver, struct iovec *iov, size_t room, struct virtqueue_chain *out);
 

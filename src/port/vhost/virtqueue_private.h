@@ -21,6 +21,7 @@ struct parts {
 	struct virtqueue_chain *chain;
 	bool to_driver;
 	bool request;           /* some of both: readable ones first (virtio 1.2 section 2.7.4.2) */
+	bool full;              /* the chain has more of them than there was room for, though not too many for a chain */
 };
 
 /** virtqueue_add_part() - look a descriptor's bytes up. Return: false if it breaks the ring. */
