@@ -11,7 +11,8 @@ import pytest
 from tests.support.lan import wait_for
 from tests.support.vhost import ACKNOWLEDGE, DRIVER, DRIVER_OK, FEATURES_OK, PLAIN, Device, Feature, FrontEnd, Request
 from tests.support.vhost_message import HEAD, STATE, VERSION
-from tests.support.vhost_traffic import ACCEPTED, CLOSED, ONE, PACKED, REFUSED, TWO, descriptors, frame, outcome, take_frame
+from tests.support.vhost_traffic import (ACCEPTED, CLOSED, ONE, PACKED, REFUSED, TWO, descriptors, frame, introduce, numbered, outcome, pass_all,
+                                         take_frame)
 
 pytestmark = pytest.mark.usefixtures("harmless")
 
@@ -169,6 +170,30 @@ def test_reset_device(vhost):
     guest.restart()
     guest.fill()
     guest.announce()
+
+
+@PACKED
+@pytest.mark.parametrize("anew", [False, True], ids=["goes on", "begins anew"])
+def test_status_goes_before_the_rings_are_asked(vhost, packed, anew):
+    """QEMU 7.2 stops a guest, or moves it away, by SET_STATUS 0 and then GET_VRING_BASE: where each ring stood is still told. The guest goes on from
+    there, or its driver begins with new rings."""
+    guest, other = vhost(1, packed=packed, size=64), vhost(2)
+    introduce(guest, other)
+    for turn in range(3):
+        pass_all(guest, other, numbered([60] * 37))
+        pass_all(other, guest, numbered([60] * 41, TWO, ONE))
+        guest.drain()
+        assert guest.front.set_status(0) == 0
+        other.transmit(*numbered([60] * 5, TWO, ONE))  # lost: nobody is there
+        other.flush()
+        stood = [ring.position() for ring in guest.rings]
+        assert guest.stop() == stood and all(base & 0x7fff for base in stood)
+        if anew:
+            guest.clear()
+        guest.restart()
+        if anew:
+            guest.fill()
+        introduce(guest, other)
 
 
 def test_config(daemon, front):
