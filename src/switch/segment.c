@@ -38,10 +38,22 @@ static const uint8_t gso_needs[] = {
 	[GSO_NONE] = 0,
 	[GSO_TCP4] = PORT_TAKES_TCP4_SEGMENTS,
 	[GSO_TCP6] = PORT_TAKES_TCP6_SEGMENTS,
-	[GSO_UDP] = PORT_TAKES_UDP_SEGMENTS,
+	[GSO_UDP] = PORT_TAKES_UDP_SEGMENTS, /* the half of its IP version */
 };
 
 static bool gso_is_known(uint8_t gso) { return gso < ARRAY_SIZE(gso_needs); }
+
+/* The type of what Ethernet carries, behind one VLAN tag if there is one. */
+static uint16_t link_parse(struct cursor *c)
+{
+	struct eth eth = eth_parse(c);
+	uint16_t type = be16_get(eth.type);
+
+	if (type != ETHERTYPE_VLAN)
+		return type;
+	cursor_skip(c, 2);
+	return cursor_u16(c);
+}
 
 bool segment_needed(const struct port *to, const struct frame *frame)
 {
@@ -51,6 +63,11 @@ bool segment_needed(const struct port *to, const struct frame *frame)
 	if (!gso_is_known(o->gso))
 		return true;
 	needs |= gso_needs[o->gso];
+	if (o->gso == GSO_UDP && needs & ~to->takes) {
+		struct cursor c = frame_cursor(frame);
+
+		needs &= ~(link_parse(&c) == ETHERTYPE_IPV6 ? PORT_TAKES_UDP4_SEGMENTS : PORT_TAKES_UDP6_SEGMENTS);
+	}
 	return needs & ~to->takes;
 }
 
@@ -58,16 +75,10 @@ bool segment_needed(const struct port *to, const struct frame *frame)
 static bool plan_parse(struct plan *p, const struct frame *f)
 {
 	struct cursor c = frame_cursor(f), start = c, l4;
-	struct eth eth = eth_parse(&c);
-	uint16_t type = be16_get(eth.type);
+	uint16_t type = link_parse(&c);
 	bool tcp = f->offload.gso != GSO_UDP;
 
-	p->link_size = sizeof(eth);
-	if (type == ETHERTYPE_VLAN) {
-		cursor_skip(&c, 2);
-		type = cursor_u16(&c);
-		p->link_size += 4;
-	}
+	p->link_size = cursor_left(&start) - cursor_left(&c);
 	if (type != ETHERTYPE_IPV4 && type != ETHERTYPE_IPV6)
 		return false;
 	p->ip = ip_parse(&c);

@@ -286,12 +286,38 @@ static void test_needed(void **state _unused_)
 	assert_true(segment_needed(&p->port, &f));
 	p->port.takes |= PORT_TAKES_TCP6_SEGMENTS;
 	assert_false(segment_needed(&p->port, &f));
-	f.offload.gso = GSO_UDP;
-	assert_true(segment_needed(&p->port, &f));
-	p->port.takes |= PORT_TAKES_UDP_SEGMENTS;
-	assert_false(segment_needed(&p->port, &f));
 	f.offload.gso = 77;
 	assert_true(segment_needed(&p->port, &f));
+	fake_free(&p->port);
+}
+
+/* What is in a frame of datagrams stands in the frame alone. */
+static void test_needed_of_datagrams(void **state _unused_)
+{
+	struct fake_port *p = fake_new(1, 0);
+	struct super *s = malloc(sizeof(*s));
+	struct rng rng = { 8 };
+
+	for (int how = 0; how < 8; how++) {
+		struct shape shape = { .v6 = how & 1, .vlan = how & 2, .payload = 3000, .segment = 1000 };
+		struct iovec pieces[3];
+
+		build(s, &shape, &rng, true);
+		if (how & 4) {
+			pieces[0] = (struct iovec){ s->data, 13 };
+			pieces[1] = (struct iovec){ s->data + 13, 2 };
+			pieces[2] = (struct iovec){ s->data + 15, s->frame.size - 15 };
+			s->frame.iov = pieces;
+			s->frame.parts = 3;
+		}
+		for (unsigned int takes = 0; takes < 32; takes++) {
+			unsigned int needs = PORT_TAKES_OPEN_CHECKSUM | (shape.v6 ? PORT_TAKES_UDP6_SEGMENTS : PORT_TAKES_UDP4_SEGMENTS);
+
+			p->port.takes = (uint8_t)takes;
+			assert_int_equal(segment_needed(&p->port, &s->frame), (takes & needs) != needs);
+		}
+	}
+	free(s);
 	fake_free(&p->port);
 }
 
@@ -378,7 +404,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pieces), cmocka_unit_test(test_random_pieces), cmocka_unit_test(test_checksum_alone),
 		cmocka_unit_test(test_zero_checksum),
-		cmocka_unit_test(test_needed), cmocka_unit_test(test_hostile), cmocka_unit_test(test_oversize),
+		cmocka_unit_test(test_needed), cmocka_unit_test(test_needed_of_datagrams), cmocka_unit_test(test_hostile), cmocka_unit_test(test_oversize),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,18 +79,33 @@ def test_a_plain_guest_sees_no_offloads(two):
     assert header == Header(num_buffers=1)
 
 
-@pytest.mark.parametrize("version", [4, 6])
-def test_a_run_of_datagrams_stays_whole(vhost, version):
-    features = PLAIN | OFFLOADS | UDP_OFFLOADS
-    one, other = vhost(1, features=features), vhost(2, features=features)
-    introduce(one, other)
+def udp_run(version, size=10000, segment=1000, to=TWO):
+    """A run of datagrams as a driver with segmentation offload hands it over: the packet, its bytes with the checksum open, and their header."""
     ip = IP(src="10.0.2.100", dst="10.0.2.101") if version == 4 else IPv6(src="fd00::1", dst="fd00::2")
-    packet = Ether(src=ONE, dst=TWO) / ip / UDP(sport=1, dport=2) / random.Random(3).randbytes(10000)
+    packet = Ether(src=ONE, dst=to) / ip / UDP(sport=1, dport=2) / random.Random(3).randbytes(size)
     data, start = bytearray(bytes(packet)), 34 if version == 4 else 54
     data[start + 6:start + 8] = pseudo(packet).to_bytes(2, "big")
-    one.transmit(bytes(data), header=Header(NEEDS_CSUM, GSO_UDP_L4, start + 8, 1000, start, 6))
-    header, came = other.receive()
-    assert (header.gso_type, header.gso_size) == (GSO_UDP_L4, 1000) and came == bytes(data)
+    return packet, bytes(data), Header(NEEDS_CSUM, GSO_UDP_L4, start + 8, segment, start, 6)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("takes", [4, 6, 46])
+def test_a_run_of_datagrams_stays_whole(vhost, version, takes):
+    """For a driver that takes them of its IP version (virtio 1.2 section 5.1.3: USO4 and USO6 are apart); for another it is cut."""
+    udp = {4: Feature.GUEST_USO4, 6: Feature.GUEST_USO6, 46: UDP_OFFLOADS}[takes]
+    one, other = vhost(1, features=PLAIN | OFFLOADS | Feature.HOST_USO), vhost(2, features=PLAIN | OFFLOADS | udp)
+    introduce(one, other)
+    packet, data, run = udp_run(version)
+    one.transmit(data, header=run)
+    if takes in (46, version):
+        header, came = other.receive()
+        assert (header.gso_type, header.gso_size) == (GSO_UDP_L4, 1000) and came == data
+        assert complete(header, came) == bytes(packet)
+        return
+    for number in range(10):
+        header, came = other.receive()
+        assert header.gso_type == GSO_NONE and not header.flags & NEEDS_CSUM
+        assert Ether(came)[UDP].payload.load == packet[UDP].payload.load[number * 1000:][:1000]
 
 
 @PACKED

@@ -28,12 +28,13 @@ static const uint64_t features_offered =
 	BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_NET_F_MTU) | BIT(VIRTIO_NET_F_STATUS) | BIT(VIRTIO_NET_F_CTRL_VQ) | BIT(VIRTIO_NET_F_MQ) | BIT(VIRTIO_F_IN_ORDER) |
 	BIT(VIRTIO_F_RING_PACKED) | BIT(VHOST_F_LOG_ALL) | BIT(VHOST_F_PROTOCOL_FEATURES);
 
-/* What the driver takes, by what it accepted. UDP runs only whole for both versions: a frame does not say which it is. */
-static const struct { uint64_t features; uint8_t takes; } takes[] = {
+/* What the driver takes, by what it accepted. */
+static const struct { uint64_t feature; uint8_t takes; } takes[] = {
 	{ BIT(VIRTIO_NET_F_GUEST_CSUM), PORT_TAKES_OPEN_CHECKSUM },
 	{ BIT(VIRTIO_NET_F_GUEST_TSO4), PORT_TAKES_TCP4_SEGMENTS },
 	{ BIT(VIRTIO_NET_F_GUEST_TSO6), PORT_TAKES_TCP6_SEGMENTS },
-	{ BIT(VIRTIO_NET_F_GUEST_USO4) | BIT(VIRTIO_NET_F_GUEST_USO6), PORT_TAKES_UDP_SEGMENTS },
+	{ BIT(VIRTIO_NET_F_GUEST_USO4), PORT_TAKES_UDP4_SEGMENTS },
+	{ BIT(VIRTIO_NET_F_GUEST_USO6), PORT_TAKES_UDP6_SEGMENTS },
 };
 
 static bool is_transmit(const struct lane *l) { return l->queue->index % 2; }
@@ -214,7 +215,7 @@ static void features_changed(void *owner, uint64_t features)
 
 	v->port.takes = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(takes); i++)
-		if ((features & takes[i].features) == takes[i].features)
+		if (features & takes[i].feature)
 			v->port.takes |= takes[i].takes;
 	/* Virtio 1.2 section 5.1.2: behind all pairs that there could be, or behind the first. */
 	v->control = !(features & BIT(VIRTIO_NET_F_CTRL_VQ)) ? 0 : features & BIT(VIRTIO_NET_F_MQ) ? 2 * VHOST_QUEUE_PAIRS : 2;
