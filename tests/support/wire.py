@@ -156,6 +156,33 @@ class Guest:
         return ack
 
 
+class DgramGuest(Guest):
+    """On the dgram socket: a frame a datagram, from a path of its own."""
+
+    def __init__(self, daemon, mac="02:00:00:00:00:01", ip="10.0.2.100", ip6=None):
+        self.play(mac, ip, ip6)
+        self.path = daemon.runtime / f"dgram.{mac.replace(':', '')}"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(self.path))
+        self.path.chmod(0o777)
+        self.socket.connect(str(daemon.runtime / "dgram"))
+
+    def close(self):
+        super().close()
+        self.path.unlink(missing_ok=True)
+
+    def send_frames(self, frames):
+        for frame in frames:
+            self.socket.send(frame)
+
+    def read_frame(self, seconds):
+        self.socket.settimeout(max(seconds, 0.001))
+        try:
+            return self.socket.recv(65536 + 100)
+        except (TimeoutError, BlockingIOError):
+            return None
+
+
 def dhcp_option(packet, name):
     """An option of a DHCP message, or None."""
     for option in packet[DHCP].options:

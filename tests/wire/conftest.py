@@ -16,12 +16,13 @@ from tests.support.lan import Home, wait_for  # noqa: E402
 from tests.support.netns import World  # noqa: E402
 from tests.support.vhost import OFFLOADS, PLAIN, VhostGuest  # noqa: E402
 from tests.support.vhost_fixtures import front, harmless, sly, two, vhost  # noqa: E402,F401
-from tests.support.wire import Guest  # noqa: E402
+from tests.support.wire import DgramGuest, Guest  # noqa: E402
 
 # The kinds of port that guests attach to. A module's tests run once with each kind that its PORTS names, or the environment's HOSPES_PORTS
 # ("stream vhost packed offloads"); with a stream otherwise, and where a test is marked as one of streams.
 PORTS = {
     "stream": Guest,
+    "dgram": DgramGuest,
     "vhost": lambda path, **options: VhostGuest(path, **{"size": 1024, **options}),
     "packed": lambda path, **options: VhostGuest(path, packed=True, event_idx=True, **{"size": 1024, **options}),
     "offloads": lambda path, **options: VhostGuest(path, event_idx=True, features=PLAIN | OFFLOADS, **{"size": 1024, **options}),
@@ -68,7 +69,7 @@ def attach(port):
         options.setdefault("ip", f"10.0.2.{99 + number}")
         if net6:
             options.setdefault("ip6", f"{net6.split('/')[0]}{99 + number:x}")
-        guest = PORTS[port](daemon if port == "stream" else daemon.runtime / "vhost", **options)
+        guest = PORTS[port](daemon if port in ("stream", "dgram") else daemon.runtime / "vhost", **options)
         guests.append(guest)
         return guest
 
