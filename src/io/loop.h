@@ -3,8 +3,9 @@
  * The event loop: descriptors, timers, and work for the end of the turn. One thread, one epoll set, run to completion.
  *
  * A turn: wait; read the clock once (loop_now()); call the watches that are ready; call the timers that are due; call what was
- * deferred. What can be looked at without a system call (a ring in shared memory) is a poller: those that are set are looked at before the loop
- * sleeps, and again and again for a while where that pays (spin.h). A loop with nothing to do sleeps without a time-out: nothing here wakes up periodically.
+ * deferred. What can be looked at without a system call (a ring in shared memory) is a poller: those that are set are looked at before
+ * the loop sleeps, and again and again for a while where that pays (spin.h). A loop with nothing to do sleeps without a time-out: nothing
+ * here wakes up periodically.
  *
  * Watches, timers and deferred calls are embedded in their owners, and must be removed before the owner goes (and a watch before
  * its descriptor is closed). Any of them may be removed, or its owner freed, inside any callback: what was reported for it and
@@ -43,7 +44,7 @@ struct deferred {
 struct poller {
 	/* Look, and deal with what is there. Return: was there anything? */
 	bool (*look)(struct poller *p);
-	/* The loop is about to sleep: see to it that what comes from now on wakes a watch. Return: something is there already: look again. */
+	/* The loop is about to sleep: what comes from now on is to wake a watch. Return: is there something already? Look again. */
 	bool (*rest)(struct poller *p);
 	struct loop *loop;
 	struct list node;

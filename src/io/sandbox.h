@@ -32,7 +32,7 @@ struct sandbox_folder {
 
 struct sandbox_calls {
 	const char *why;
-	int calls[32];         /* SCMP_SYS(); up to the first 0; the number 0 itself (read on some machines) stands first where it is meant */
+	int calls[32];         /* SCMP_SYS(); up to the first 0; the number 0 itself (read on some machines) is first where it is meant */
 };
 
 /* A call with one argument that must have one of few values. */

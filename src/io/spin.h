@@ -2,12 +2,12 @@
 /*
  * When it pays to look again instead of going to sleep.
  *
- * To sleep and to be woken costs both sides some microseconds; who looks again for a short while instead spares them that if what it waits for
- * comes soon, and wastes its time if not. So the loop spins for as long as a wake-up costs both sides, while most such spins of late found
- * something; else it tries one now and then, as long as there is traffic at all. Where nothing comes it sleeps without a time-out.
+ * To sleep and to be woken costs both sides some microseconds; who looks again for a short while instead spares them that if what it waits
+ * for comes soon, and wastes its time if not. So the loop spins for as long as a wake-up costs both sides, while most such spins of late
+ * found something; else it tries one now and then, as long as there is traffic at all. Where nothing comes it sleeps without a time-out.
  *
- * Where somebody else needed the processor meanwhile (the clock jumped between two looks, or there is one processor only), there is no core to
- * spare: it does not spin for a while, and for longer each time.
+ * Where somebody else needed the processor meanwhile (the clock jumped between two looks, or there is one processor only), there is no core
+ * to spare: it does not spin for a while, and for longer each time.
  */
 #pragma once
 #include <stdbool.h>

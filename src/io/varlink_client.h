@@ -15,7 +15,7 @@ struct varlink_request {
 	const char *method;      /* "org.hospes.Lan.Status" */
 	json_t *parameters;      /* owned by the call; NULL: none */
 	int fd;                  /* attached to the call (SCM_RIGHTS), stays the caller's; with 0 or less there is none */
-	int *reply_fd;           /* where the descriptor goes that comes with the answer, the caller's then; -1 if none came. NULL: not wanted */
+	int *reply_fd;           /* where the descriptor goes that comes with the answer, the caller's then; -1: none. NULL: not wanted */
 	bool oneway, upgrade;
 	usec_t timeout;          /* for all of it; 0 or USEC_NEVER: none */
 };

@@ -10,8 +10,8 @@
  * Ownership: the engine owns ports and frees them. A port that finds its guest gone calls sink->closed, once, and the engine
  * frees it at the end of the turn; until then it takes nothing (DROP_PORT_DOWN).
  *
- * Counting: "from_guest" is counted by port_input(), "to_guest" by port_send() and port_commit(); both work on what the ops return. Drops are
- * counted by whoever has the verdict, at the port in question.
+ * Counting: "from_guest" is counted by port_input(), "to_guest" by port_send() and port_commit(); both work on what the ops return. Drops
+ * are counted by whoever has the verdict, at the port in question.
  */
 #pragma once
 #include <stdint.h>

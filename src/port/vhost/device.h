@@ -46,7 +46,7 @@ struct vhost_queue {
 	struct virtqueue ring;
 	uint16_t index;
 	bool enabled;
-	bool discards;                  /* it was disabled while it ran: what it sends is thrown away (QEMU's vhost-user.rst, "Ring states") */
+	bool discards;                  /* it was disabled while it ran: what it sends is thrown away (vhost-user.rst, "Ring states") */
 	bool has_address, has_base;
 	uint32_t base;                  /* SET_VRING_BASE, or where it stopped; where a ring begins until then */
 	uint64_t descriptors, used, available; /* user addresses */
@@ -62,7 +62,7 @@ struct vhost_device;
 struct vhost_device_sink {
 	/* A queue was started or stopped, enabled or disabled, or got other descriptors. It is stopped while its memory goes away. */
 	void (*queue_changed)(void *owner, struct vhost_queue *q);
-	/* The kick descriptor of a queue will be closed, or there is a new one: vhost_queue.kick; called with -1 before the old one is closed. */
+	/* vhost_queue.kick is another descriptor, or -1: called before the old one is closed. */
 	void (*kick_changed)(void *owner, struct vhost_queue *q);
 	void (*features_changed)(void *owner, uint64_t features);
 	/* VHOST_USER_SEND_RARP: the guest has come here by migration; the LAN should learn where it is now. @mac: six bytes */

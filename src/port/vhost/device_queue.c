@@ -218,7 +218,7 @@ int vhost_set_vring_num(struct vhost_device *d, struct vhost_message *m, _unused
 
 	if (!q || !size_is_valid(d, size))
 		return -EINVAL;
-	/* Said to one that runs, it begins another life of it (User-mode Linux says no GET_VRING_BASE): its old places are not touched again. */
+	/* Said to one that runs, it begins another life of it (User-mode Linux says no GET_VRING_BASE): its old places are left alone. */
 	if (q->ring.started)
 		q->has_address = false;
 	queue_stop(d, q);

@@ -26,7 +26,8 @@ static volatile struct guarded *guard_find(uintptr_t address)
 
 static bool guard_replace(volatile struct guarded *g)
 {
-	void *fresh = mmap((void *)g->start, g->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	int how = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+	void *fresh = mmap((void *)g->start, g->size, PROT_READ | PROT_WRITE, how, -1, 0);
 
 	return fresh != MAP_FAILED;
 }

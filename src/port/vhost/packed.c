@@ -35,7 +35,7 @@ static struct descriptor copy_descriptor(const volatile struct vring_packed_desc
 
 static void log_slot(struct virtqueue *r, const volatile void *at, uint64_t size)
 {
-	if (unlikely(r->log))
+	if (unlikely(r->log->bits))
 		vhost_log_mark_host(r->log, r->memory, (const void *)at, size);
 }
 

@@ -61,12 +61,12 @@ static void landing_log(const struct landing *l, uint32_t size)
 }
 
 /*
- * Where to make the offload header: in place if it lies there in one piece. To make it here and copy it would wait until all that was written
- * to the guest before has left this core (a load cannot be answered by several smaller stores).
+ * Where to make the offload header: in place if it lies there in one piece. To make it here and copy it would wait until all that was
+ * written to the guest before has left this core (a load cannot be answered by several smaller stores).
  */
 static struct virtio_net_hdr_v1 *header_place(const struct landing *l, size_t size, struct virtio_net_hdr_v1 *own)
 {
-	bool in_place = size == sizeof(*own) && l->iov->iov_len >= size && (uintptr_t)l->iov->iov_base % _Alignof(struct virtio_net_hdr_v1) == 0;
+	bool in_place = size == sizeof(*own) && l->iov->iov_len >= size && (uintptr_t)l->iov->iov_base % _Alignof(typeof(*own)) == 0;
 
 	return in_place ? l->iov->iov_base : own;
 }
@@ -92,7 +92,7 @@ static void landing_finish(struct vhost_port *v, struct landing *l, const struct
 		iov_copy(l->iov, 0, &header, 1);
 	if (padding.iov_len)
 		iov_copy(l->iov, v->header_size + f->size, &padding, 1);
-	if (l->ring->log)
+	if (l->ring->log->bits)
 		landing_log(l, size);
 	for (size_t i = 0; i < l->count; i++) {
 		uint32_t part = MIN(left, l->chains[i].size);
@@ -117,7 +117,10 @@ static struct lane *choose_lane(struct vhost_port *v, const struct frame *f)
 	return lane_is_running(l) ? l : NULL;
 }
 
-/* Did it take more parts than a landing has? Or would all the chains not do that a ring has, or that we take, if they were like the last one? */
+/*
+ * Did it take more parts than a landing has? Or would all the chains not do that a ring has, or that we take for one frame, if they were
+ * like the one seen last?
+ */
 static bool is_too_big_ever(const struct vhost_port *v, const struct virtqueue *ring, uint32_t size)
 {
 	uint32_t chains = v->mergeable ? MIN((uint32_t)ring->size, (uint32_t)LANDING_CHAINS) : 1;

@@ -26,7 +26,7 @@ static void copy_descriptor(struct descriptor *to, const volatile struct vring_d
 
 static void log_used(struct virtqueue *r, const volatile void *at, uint64_t size)
 {
-	if (unlikely(r->log && r->log_used))
+	if (unlikely(r->log_used))
 		vhost_log_mark(r->log, r->log_used + (uint64_t)((const volatile uint8_t *)at - (const volatile uint8_t *)r->used), size);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What the files of the vhost-user port share: vhost.c (the port and its device), transmit.c (from the guest), receive.c (to it); beside them
- * are steer.c (which queue pair) and control.c (the control queue). Nobody else includes this.
+ * What the files of the vhost-user port share: vhost.c (the port and its device), transmit.c (from the guest), receive.c (to it); beside
+ * them are steer.c (which queue pair) and control.c (the control queue). Nobody else includes this.
  */
 #pragma once
 #include <linux/virtio_net.h>
@@ -64,7 +64,11 @@ static inline bool lane_is_served(const struct lane *l)
 static inline void vhost_publish_later(struct vhost_port *v) { deferred_add_last(&v->publish); }
 /** vhost_broken() - a ring made no sense: the port closes */
 void vhost_broken(struct vhost_port *v);
-/** vhost_check_memory() - close the port if memory was taken away: what is there now reads as zeroes, which in a packed ring is "nothing to do" */
+/**
+ * vhost_check_memory() - close the port if memory was taken away
+ *
+ * What is there now reads as zeroes, which in a packed ring is "nothing to do".
+ */
 void vhost_check_memory(struct vhost_port *v);
 
 /* transmit.c */

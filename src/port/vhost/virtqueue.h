@@ -53,7 +53,7 @@ struct virtqueue {
 		};
 	};
 	struct vhost_memory *memory;   /* borrowed: the guest's */
-	struct vhost_log *log;         /* borrowed; NULL: nothing is logged */
+	struct vhost_log *log;         /* borrowed; its bits are NULL where nothing is logged */
 	struct inflight_queue inflight;
 	uint64_t log_used;             /* guest-physical address of the used ring, for the log; 0: not logged */
 };
@@ -73,8 +73,7 @@ struct virtqueue_mark { uint16_t next_take; bool take_wrap; };
  * virtqueue_start() - begin where the ring stands
  * @r:    size, features, memory, log and the places of the ring's three areas are filled in
  * @base: as in SET_VRING_BASE. Split: the next avail index. Packed: bits 0 to 14 the next slot to take and 15 its wrap counter, bits 16
- * to 31
- *        likewise for the next one to use.
+ *        to 31 likewise for the next one to use.
  */
 void virtqueue_start(struct virtqueue *r, uint32_t base);
 /** virtqueue_base() - where it stands now, as GET_VRING_BASE wants it. Chains that were taken and not used count as not taken. */
