@@ -114,7 +114,7 @@ int ports_new(struct ports **out, const struct ports_params *params)
 		return -ENOMEM;
 	t->parts = *params;
 	t->last = PORT_ID_GATEWAY;
-	t->sink = (struct port_sink){ .input = ports_input, .drained = ports_drained, .closed = ports_closed, .owner = t };
+	t->sink = (struct port_sink){ .input = ports_input, .drained = ports_drained, .closed = ports_closed, .owner = t, .loop = params->loop };
 	deferred_init(&t->remove, params->loop, ports_remove_closed);
 	*out = t;
 	return 0;

@@ -2,6 +2,7 @@
 #include "io/loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
@@ -168,24 +169,27 @@ static bool loop_look(struct loop *l)
 	return found;
 }
 
-/* Look again and again, at the descriptors too. Return: 1 if there was anything, 0 if not, or negative errno. */
+/* Look again and again, at the descriptors too, between looks at pollers if there are any. Return: 1 if there was anything, 0 if not, or negative errno. */
 static int loop_look_for(struct loop *l, usec_t budget)
 {
 	usec_t start = usec_now(), before = start;
 
 	for (unsigned int i = 1; before - start < budget; i++) {
+		bool give;
 		usec_t now;
 
 		if (loop_look(l))
 			return 1;
-		if (i % LOOKS_A_CALL == 0) {
+		give = list_empty(&l->pollers) || i % LOOKS_A_CALL == 0;
+		if (give) {
 			int r = loop_sleep(l, 0);
 
 			if (r < 0 || l->event_count)
 				return r < 0 ? r : 1;
+			sched_yield(); /* to whoever is to answer, if it waits for this processor */
 		}
 		now = usec_now();
-		spin_looked(&l->spin, now - before, now);
+		spin_looked(&l->spin, now - before, give, now);
 		before = now;
 		spin_relax();
 	}
@@ -215,7 +219,7 @@ static bool loop_rest(struct loop *l)
 /* Wait for something to do, without a system call if there is something at once or soon. */
 static int loop_wait(struct loop *l, usec_t timeout)
 {
-	usec_t patience = loop_patience(l, timeout), start;
+	usec_t patience = loop_patience(l, timeout), start, budget;
 	bool found = !list_empty(&l->pollers) && loop_look(l);
 	int r;
 
@@ -225,9 +229,8 @@ static int loop_wait(struct loop *l, usec_t timeout)
 	if (found || !patience)
 		return loop_sleep(l, 0);
 	start = usec_now();
-	if (!list_empty(&l->pollers)) {
-		usec_t budget = MIN(spin_budget(&l->spin, start), patience);
-
+	budget = MIN(spin_budget(&l->spin, !list_empty(&l->pollers), start), patience);
+	if (budget || !list_empty(&l->pollers)) {
 		r = loop_look_for(l, budget);
 		if (budget)
 			spin_ended(&l->spin, r > 0);
@@ -334,6 +337,11 @@ void loop_stop(struct loop *l, int result)
 void loop_spin(struct loop *l, usec_t limit)
 {
 	spin_init(&l->spin, limit);
+}
+
+void loop_moved(struct loop *l, size_t bytes)
+{
+	spin_moved(&l->spin, bytes);
 }
 
 void poller_init(struct poller *p, struct loop *l, bool (*look)(struct poller *p), bool (*rest)(struct poller *p))

@@ -4,8 +4,8 @@
  *
  * A turn: wait; read the clock once (loop_now()); call the watches that are ready; call the timers that are due; call what was
  * deferred. What can be looked at without a system call (a ring in shared memory) is a poller: those that are set are looked at before
- * the loop sleeps, and again and again for a while where that pays (spin.h). A loop with nothing to do sleeps without a time-out: nothing
- * here wakes up periodically.
+ * the loop sleeps, and again and again for a while where that pays (spin.h); so are the descriptors. A loop with nothing to do sleeps
+ * without a time-out: nothing here wakes up periodically.
  *
  * Watches, timers and deferred calls are embedded in their owners, and must be removed before the owner goes (and a watch before
  * its descriptor is closed). Any of them may be removed, or its owner freed, inside any callback: what was reported for it and
@@ -91,8 +91,11 @@ void timer_init(struct timer *t, struct loop *l, void (*due)(struct timer *t));
 /** timer_set() - let it be due at @deadline, instead of when it was; USEC_NEVER clears it */
 void timer_set(struct timer *t, usec_t deadline);
 
-/** loop_spin() - how long to look at pollers before sleeping, see spin.h; SPIN_AUTO from the start */
+/** loop_spin() - how long to look at pollers and descriptors before sleeping, see spin.h; SPIN_AUTO from the start */
 void loop_spin(struct loop *l, usec_t limit);
+
+/** loop_moved() - so many bytes of traffic went through: where they are few, answers are waited for, see spin.h */
+void loop_moved(struct loop *l, size_t bytes);
 
 /** poller_init() - once, before the others */
 void poller_init(struct poller *p, struct loop *l, bool (*look)(struct poller *p), bool (*rest)(struct poller *p));

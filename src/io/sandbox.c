@@ -110,7 +110,7 @@ static const struct sandbox_calls allowed[] = {
 	{ "descriptors: every room", { SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(close), SCMP_SYS(dup),
 		SCMP_SYS(dup3),
 		SCMP_SYS(fcntl), SCMP_SYS(lseek), SCMP_SYS(fstat), SCMP_SYS(pipe2) } },
-	{ "the loop", { SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_pwait2),
+	{ "the loop", { SCMP_SYS(epoll_create1), SCMP_SYS(epoll_ctl), SCMP_SYS(epoll_wait), SCMP_SYS(epoll_pwait), SCMP_SYS(epoll_pwait2), SCMP_SYS(sched_yield),
 		SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(signalfd4), SCMP_SYS(eventfd2), SCMP_SYS(timerfd_create),
 			SCMP_SYS(timerfd_settime) } },
 	{ "sockets: ports, flows, resolver, forwards, control (what socket() may make is said below)", { SCMP_SYS(socketpair),

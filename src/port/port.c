@@ -2,22 +2,28 @@
 #include "port/port.h"
 
 #include <stddef.h>
+#include "io/loop.h"
 
 #define RATE_STEP   (250 * USEC_MS) /* a shorter time says little about a rate */
 #define RATE_MEMORY USEC_S          /* how long a rate remembers */
 
-static void port_count(struct port_counters *c, const struct frame *frames, size_t count)
+static void port_count(struct port *p, struct port_counters *c, const struct frame *frames, size_t count)
 {
-	c->frames += count;
+	size_t bytes = 0;
+
 	for (size_t i = 0; i < count; i++)
-		c->bytes += frames[i].size;
+		bytes += frames[i].size;
+	c->frames += count;
+	c->bytes += bytes;
+	if (p->sink && p->sink->loop)
+		loop_moved(p->sink->loop, bytes);
 }
 
 static size_t port_give(struct port *p, const struct frame *frames, size_t count)
 {
 	size_t taken = p->down ? 0 : p->ops->send(p, frames, count);
 
-	port_count(&p->to_guest, frames, taken);
+	port_count(p, &p->to_guest, frames, taken);
 	if (taken < count)
 		port_drop(p, p->down ? DROP_PORT_DOWN : DROP_PORT_FULL, count - taken);
 	return taken;
@@ -27,7 +33,7 @@ static void port_take(struct port *p, const struct frame *frames, size_t count)
 {
 	if (p->down || !count)
 		return;
-	port_count(&p->from_guest, frames, count);
+	port_count(p, &p->from_guest, frames, count);
 	p->sink->input(p->sink->owner, p, frames, count);
 }
 
@@ -89,7 +95,7 @@ size_t port_reserve(struct port *p, const struct frame *head, size_t least, size
 void port_commit(struct port *p, const struct frame *f)
 {
 	if (f->size)
-		port_count(&p->to_guest, f, 1);
+		port_count(p, &p->to_guest, f, 1);
 	p->ops->commit(p, f);
 }
 

@@ -23,6 +23,7 @@
 #define PORT_BATCH 64       /* frames in one call at the most */
 #define PORT_MTU   1500     /* a port's mtu until the engine sets another */
 
+struct loop;
 struct port;
 
 struct port_counters {
@@ -66,6 +67,7 @@ struct port_sink {
 	void (*drained)(void *owner, struct port *p);  /* a port that was short of room has some again */
 	void (*closed)(void *owner, struct port *p, const char *why);
 	void *owner;
+	struct loop *loop;            /* told how much the ports move, loop_moved(); NULL: nobody is */
 };
 
 struct port {

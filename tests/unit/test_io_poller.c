@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
-/* Pollers of the event loop: what they do as they look or go to rest is not slept over. */
+/* Looking before sleeping: what pollers do as they look or go to rest is not slept over, and descriptors are looked at too. */
 #include "unit.h"
+
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "io/loop.h"
 
@@ -70,11 +75,65 @@ static void work_left_by_a_look_is_not_slept_over(void **state)
 	assert_int_equal(o.calls, 1);
 }
 
+static long sleeps(void)
+{
+	struct rusage usage;
+
+	assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+	return usage.ru_nvcsw;
+}
+
+static void event_came(struct watch *w, uint32_t events)
+{
+	eventfd_t value;
+
+	(void)events;
+	assert_int_equal(eventfd_read(w->fd, &value), 0);
+}
+
+/* One turn in which another process writes to a watched descriptor after 20 ms. Return: how often we slept. */
+static long turn_with_event(usec_t spin)
+{
+	struct loop *l;
+	struct watch watch;
+	int fd = eventfd(0, EFD_NONBLOCK), status;
+	long before;
+	pid_t child;
+
+	assert_int_equal(loop_new(&l), 0);
+	loop_spin(l, spin);
+	assert_int_equal(watch_add(&watch, l, fd, EPOLLIN, event_came), 0);
+	child = fork();
+	if (!child) {
+		usleep(20000);
+		_exit(eventfd_write(fd, 1) ? 1 : 0);
+	}
+	before = sleeps();
+	assert_int_equal(loop_turn(l, 10 * USEC_S), 0);
+	before = sleeps() - before;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_not_equal(eventfd_read(fd, &(eventfd_t){ 0 }), 0);
+	watch_remove(&watch);
+	close(fd);
+	loop_free(l);
+	return before;
+}
+
+static void descriptors_are_found_awake(void **state)
+{
+	(void)state;
+	assert_int_equal(turn_with_event(5 * USEC_S), 0);
+	assert_true(turn_with_event(SPIN_OFF) > 0);
+	assert_true(turn_with_event(SPIN_AUTO) > 0); /* there was no traffic */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(timer_set_at_rest_ends_the_sleep),
 		cmocka_unit_test(work_left_by_a_look_is_not_slept_over),
+		cmocka_unit_test(descriptors_are_found_awake),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
