@@ -166,6 +166,24 @@ def test_no_calls_where_none_are_wanted(two, packed):
 
 
 @PACKED
+@pytest.mark.parametrize("event_idx", [False, True])
+def test_what_was_sent_is_called_for(two, packed, event_idx):
+    """A driver that sleeps until its frame has gone is woken, once, though nothing else happens."""
+    one, other = two(packed=packed, event_idx=event_idx)
+    ring = one.senders[0]
+    for number in range(30):
+        one.flush()
+        ring.called()
+        calls = ring.calls
+        assert ring.arm()
+        one.transmit(frame(number))
+        assert select.select([ring.call_fd], [], [], 2)[0]
+        time.sleep(0.002)
+        assert ring.called() and not ring.called() and ring.calls == calls + 1
+        assert take_frame(other)[1] == frame(number)
+
+
+@PACKED
 def test_no_calls_by_flags(two, packed):
     """Without EVENT_IDX a flag asks for none."""
     one, other = two(packed=packed)

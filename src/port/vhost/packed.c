@@ -170,31 +170,30 @@ void packed_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_t w
 /* Does the driver want a call for something between @before and where we are now? (Section 2.8.10; slots are counted in one round.) */
 static bool event_passed(const struct virtqueue *r, uint16_t event, uint16_t before)
 {
-	uint16_t slot = event & (EVENT_WRAP - 1), now = r->next_use;
+	uint16_t slot = event & (EVENT_WRAP - 1), now = r->published;
 
 	if (now <= before)
 		before = (uint16_t)(before - r->size);
-	if (r->use_wrap != !!(event & EVENT_WRAP))
+	if (r->published_wrap != !!(event & EVENT_WRAP))
 		slot = (uint16_t)(slot - r->size);
 	return vring_need_event(slot, now, before);
 }
 
-bool packed_publish(struct virtqueue *r)
+void packed_show(struct virtqueue *r)
 {
-	uint16_t before = r->signalled, flags, event;
-	bool valid = r->signalled_valid;
-
 	__atomic_store_n(&r->slots[r->published].flags, r->first_flags, __ATOMIC_RELEASE);
 	r->published = r->next_use;
 	r->published_wrap = r->use_wrap;
-	atomic_thread_fence(memory_order_seq_cst);
-	flags = __atomic_load_n(&r->driver_event->flags, __ATOMIC_ACQUIRE);
-	event = r->driver_event->off_wrap;
-	r->signalled = r->next_use;
-	r->signalled_valid = true;
+}
+
+bool packed_wants_call(const struct virtqueue *r)
+{
+	uint16_t flags = __atomic_load_n(&r->driver_event->flags, __ATOMIC_ACQUIRE), event = r->driver_event->off_wrap;
+
 	if (flags != VRING_PACKED_EVENT_FLAG_DESC || !r->event_idx)
 		return flags != VRING_PACKED_EVENT_FLAG_DISABLE;
-	return !valid || event_passed(r, event, before);
+	/* More than one round passes every event. */
+	return !r->signalled_valid || r->unasked > r->size || event_passed(r, event, r->signalled);
 }
 
 static void ask(struct virtqueue *r, uint16_t flags)

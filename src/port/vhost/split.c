@@ -110,22 +110,18 @@ void split_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_t wr
 	log_used(r, e, sizeof(*e));
 }
 
-bool split_publish(struct virtqueue *r)
+void split_show(struct virtqueue *r)
 {
-	uint16_t before = r->signalled, now = r->next_use, event;
-	bool valid = r->signalled_valid;
-
-	__atomic_store_n(&r->used->idx, now, __ATOMIC_RELEASE);
+	__atomic_store_n(&r->used->idx, r->next_use, __ATOMIC_RELEASE);
 	log_used(r, &r->used->idx, sizeof(r->used->idx));
-	r->published = now;
-	/* The driver writes its event and then looks for used buffers; we the other way round. */
-	atomic_thread_fence(memory_order_seq_cst);
+	r->published = r->next_use;
+}
+
+bool split_wants_call(const struct virtqueue *r)
+{
 	if (!r->event_idx)
 		return !(r->avail->flags & VRING_AVAIL_F_NO_INTERRUPT);
-	event = used_event(r);
-	r->signalled = now;
-	r->signalled_valid = true;
-	return !valid || vring_need_event(event, now, before);
+	return !r->signalled_valid || vring_need_event(used_event(r), r->published, r->signalled);
 }
 
 void split_silence(struct virtqueue *r)

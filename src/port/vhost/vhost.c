@@ -20,6 +20,7 @@
 #define BIT(n)   (UINT64_C(1) << (n))
 #define DRAINING 16 /* reads of a kick that is no eventfd */
 #define UNKICKED (1 * USEC_MS)
+#define LATE     100 /* microseconds: a call for what the guest sent */
 
 static const uint64_t features_offered =
 	BIT(VIRTIO_F_VERSION_1) | BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_GUEST_CSUM) |
@@ -166,21 +167,57 @@ static void look_without_kick(struct timer *t)
 		obey(&v->lanes[v->control]);
 }
 
-static void publish_all(struct vhost_port *v)
+/*
+ * What a driver received it is called for at once. What it sent is not so urgent, and when it is called for a frame, or sends the next one, it
+ * mostly looks for that too and moves its event on: so it is asked again a little later, and mostly wants no call any more. Not where much is
+ * waiting: then the driver may be waiting as well.
+ */
+static bool may_be_late(const struct lane *l)
 {
+	const struct virtqueue *r = &l->queue->ring;
+
+	return is_transmit(l) && r->event_idx && r->unasked < r->size / 4;
+}
+
+static void publish_all(struct vhost_port *v, bool now)
+{
+	bool late = false;
+
 	for (unsigned int i = 0; i < 2u * v->pairs && !v->port.down; i++) {
 		struct vhost_queue *q = v->lanes[i].queue;
+		bool call;
 
-		if (q->ring.started && virtqueue_publish(&q->ring))
+		if (!q->ring.started)
+			continue;
+		virtqueue_show(&q->ring);
+		call = virtqueue_wants_call(&q->ring);
+		if (call && !now && may_be_late(&v->lanes[i])) {
+			late = true;
+			continue;
+		}
+		virtqueue_forget_call(&q->ring);
+		if (call)
 			vhost_queue_call(q);
 	}
+	if (!late)
+		timer_set(&v->late, USEC_NEVER);
+	else if (v->late.deadline == USEC_NEVER)
+		timer_set(&v->late, loop_now(v->loop) + LATE);
 }
 
 static void publish(struct deferred *d)
 {
 	struct vhost_port *v = container_of(d, struct vhost_port, publish);
 
-	publish_all(v);
+	publish_all(v, false);
+	vhost_check_memory(v);
+}
+
+static void publish_late(struct timer *t)
+{
+	struct vhost_port *v = container_of(t, struct vhost_port, late);
+
+	publish_all(v, true);
 	vhost_check_memory(v);
 }
 
@@ -254,11 +291,12 @@ static struct port *vhost_free(struct port *p)
 	struct vhost_port *v = container_of(p, struct vhost_port, port);
 
 	/* The gateway's last words, where a LAN goes down. */
-	publish_all(v);
+	publish_all(v, true);
 	for (unsigned int i = 0; i < VHOST_QUEUES; i++)
 		watch_remove(&v->lanes[i].kick);
 	poller_remove(&v->poller);
 	timer_set(&v->unkicked, USEC_NEVER);
+	timer_set(&v->late, USEC_NEVER);
 	deferred_remove(&v->publish);
 	vhost_device_free(v->device);
 	free(v);
@@ -298,6 +336,7 @@ int vhost_port_new(struct port **out, struct loop *loop, const struct port_sink 
 	v->device_sink.owner = v;
 	poller_init(&v->poller, loop, look, rest);
 	timer_init(&v->unkicked, loop, look_without_kick);
+	timer_init(&v->late, loop, publish_late);
 	deferred_init(&v->publish, loop, publish);
 	r = vhost_device_new(&v->device, loop, &params, &v->device_sink, fd);
 	if (r < 0)

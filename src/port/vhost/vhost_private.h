@@ -39,6 +39,7 @@ struct vhost_port {
 	struct poller poller;          /* of the transmit lanes */
 	struct timer unkicked;         /* looks at queues whose front end does not kick */
 	struct deferred publish;       /* at the turn's end */
+	struct timer late;             /* for calls that were put off */
 	uint16_t pairs;                /* queue pairs that run, counted up to the last */
 	uint16_t control;              /* the control queue's number; 0: there is none */
 	uint8_t header_size;           /* of the offload header, as negotiated (virtio 1.2 section 5.1.6.1) */

@@ -64,7 +64,7 @@ const volatile void *virtqueue_indirect_table(struct virtqueue *r, const struct 
 void virtqueue_start(struct virtqueue *r, uint32_t base)
 {
 	r->broken = r->signalled_valid = false;
-	r->unpublished = 0;
+	r->unpublished = r->unasked = 0;
 	if (r->packed) {
 		/* User-mode Linux knows no wrap counters, and says 0 of a new ring: true only of one that was gone round. */
 		if (!base && packed_is_fresh(r))
@@ -164,18 +164,47 @@ void virtqueue_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_
 		split_use(r, c, written);
 }
 
+void virtqueue_show(struct virtqueue *r)
+{
+	if (!r->unpublished || r->broken)
+		return;
+	if (unlikely(r->inflight.region))
+		inflight_publish(&r->inflight, r->next_use, r->use_wrap);
+	if (r->packed)
+		packed_show(r);
+	else
+		split_show(r);
+	if (unlikely(r->inflight.region))
+		inflight_published(&r->inflight, r->next_use, r->use_wrap);
+	r->unasked = (uint16_t)MIN(r->unasked + (uint32_t)r->unpublished, (uint32_t)UINT16_MAX);
+	r->unpublished = 0;
+}
+
+bool virtqueue_wants_call(const struct virtqueue *r)
+{
+	if (!r->unasked || r->broken)
+		return false;
+	/* The driver writes its event and then looks for used buffers; we the other way round. */
+	atomic_thread_fence(memory_order_seq_cst);
+	return r->packed ? packed_wants_call(r) : split_wants_call(r);
+}
+
+void virtqueue_forget_call(struct virtqueue *r)
+{
+	if (!r->unasked)
+		return;
+	r->unasked = 0;
+	r->signalled = r->published;
+	r->signalled_valid = true;
+}
+
 bool virtqueue_publish(struct virtqueue *r)
 {
 	bool call;
 
-	if (!r->unpublished || r->broken)
-		return false;
-	if (unlikely(r->inflight.region))
-		inflight_publish(&r->inflight, r->next_use, r->use_wrap);
-	call = r->packed ? packed_publish(r) : split_publish(r);
-	if (unlikely(r->inflight.region))
-		inflight_published(&r->inflight, r->next_use, r->use_wrap);
-	r->unpublished = 0;
+	virtqueue_show(r);
+	call = virtqueue_wants_call(r);
+	virtqueue_forget_call(r);
 	return call;
 }
 

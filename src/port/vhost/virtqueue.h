@@ -36,8 +36,9 @@ struct virtqueue {
 	uint16_t next_use;             /* split: like used->idx, not published yet; packed: slot */
 	uint16_t published;            /* split: used->idx as the driver sees it; packed: the slot of the first not published */
 	uint16_t available;            /* split: avail->idx as read last */
-	uint16_t signalled;            /* next_use when the driver was last asked whether it wants a call (split and packed, running) */
+	uint16_t signalled;            /* published when the driver was last called, or wanted no call */
 	uint16_t unpublished;          /* split: entries; packed: slots */
+	uint16_t unasked;              /* likewise: published since virtqueue_forget_call(); no more than 65535 */
 	uint16_t first_flags;          /* packed: flags of the slot at @published, which are written last */
 	bool take_wrap, use_wrap, published_wrap; /* packed: wrap counters */
 	bool signalled_valid;
@@ -121,6 +122,12 @@ void virtqueue_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_
 
 /** virtqueue_publish() - let the driver see what was used. Return: true if it wants a call. */
 bool virtqueue_publish(struct virtqueue *r);
+/** virtqueue_show() - publish, in parts: let the driver see what was used */
+void virtqueue_show(struct virtqueue *r);
+/** virtqueue_wants_call() - does it want a call for what it was shown since virtqueue_forget_call()? By now it may have seen it. */
+bool virtqueue_wants_call(const struct virtqueue *r);
+/** virtqueue_forget_call() - it is called for that, or wants no call */
+void virtqueue_forget_call(struct virtqueue *r);
 
 /** virtqueue_silence() - ask the driver for no kicks: the ring is looked at anyway */
 void virtqueue_silence(struct virtqueue *r);

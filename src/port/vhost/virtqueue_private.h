@@ -35,7 +35,8 @@ int split_take(struct virtqueue *r, struct parts *p);
 bool split_has_more(struct virtqueue *r);
 uint16_t split_available(struct virtqueue *r);
 void split_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_t written);
-bool split_publish(struct virtqueue *r);
+void split_show(struct virtqueue *r);
+bool split_wants_call(const struct virtqueue *r);
 void split_silence(struct virtqueue *r);
 void split_listen(struct virtqueue *r);
 
@@ -49,6 +50,7 @@ uint16_t packed_available(struct virtqueue *r);
 /** packed_is_fresh() - was nothing of the ring ever used? */
 bool packed_is_fresh(const struct virtqueue *r);
 void packed_use(struct virtqueue *r, const struct virtqueue_chain *c, uint32_t written);
-bool packed_publish(struct virtqueue *r);
+void packed_show(struct virtqueue *r);
+bool packed_wants_call(const struct virtqueue *r);
 void packed_silence(struct virtqueue *r);
 void packed_listen(struct virtqueue *r);
