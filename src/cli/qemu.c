@@ -218,6 +218,27 @@ void qemu_add_net(struct words *w, const struct qemu_program *q, const struct qe
 	words_add_pair(w, "-device", "virtio-net-pci,netdev=hospes,mac=%s%s%s", net->mac, net->no_rom ? ",romfile=" : "", card);
 }
 
+/* A file's name as QEMU takes it for one: "a:b" would be something else, at the end of a protocol "a" ("nbd:", "json:"). */
+static const char *plain_file(const char *path)
+{
+	return path[strcspn(path, ":/")] == ':' ? "./" : "";
+}
+
+/*
+ * A raw disk goes without its format. QEMU finds out, and then does not let the guest write the head of another format into the first
+ * sector: with that, the guest's next start would open any file of the host that the head names.
+ */
+static void add_disk(struct words *w, const char *path, const char *format)
+{
+	char before[64];
+
+	if (strcmp(format, "raw"))
+		snprintf(before, sizeof(before), "if=virtio,format=%s,file=%s", format, plain_file(path));
+	else
+		snprintf(before, sizeof(before), "if=virtio,file=%s", plain_file(path));
+	add_value(w, "-drive", before, path, "");
+}
+
 static void add_boot(struct words *w, const struct qemu_guest *g)
 {
 	char before[64];
@@ -227,12 +248,11 @@ static void add_boot(struct words *w, const struct qemu_guest *g)
 		words_add_pair(w, "-initrd", "%s", g->initrd);
 		words_add_pair(w, "-append", "%s", g->append);
 	}
-	if (g->disk) {
-		snprintf(before, sizeof(before), "if=virtio,format=%s,file=", g->format);
-		add_value(w, "-drive", before, g->disk, "");
-	}
+	if (g->disk)
+		add_disk(w, g->disk, g->format);
 	if (g->cdrom) {
-		add_value(w, "-drive", "media=cdrom,readonly=on,format=raw,file=", g->cdrom, "");
+		snprintf(before, sizeof(before), "media=cdrom,readonly=on,format=raw,file=%s", plain_file(g->cdrom));
+		add_value(w, "-drive", before, g->cdrom, "");
 		words_add_pair(w, "-boot", "d");
 	}
 	if (g->snapshot)

@@ -13,9 +13,12 @@ from tests.support.user import BOOT, give
 MESSAGE = b"the image boots\r\n"
 
 
-def boot_sector():
-    """16-bit code that is loaded at 0x7c00, the drive's number in DL."""
+def boot_sector(head=b""):
+    """16-bit code that is loaded at 0x7c00, the drive's number in DL. It writes itself into sector 2, and @head, of eight bytes, into the first."""
     code = bytes.fromhex("31c0 8ed8 8ec0 8ed0 bc007c")          # xor ax, ax; mov ds, es, ss, ax; mov sp, 0x7c00
+    if head:
+        code += bytes.fromhex("66c7060080") + head[:4] + bytes.fromhex("66c7060480") + head[4:]  # mov dword [0x8000], head; and its rest
+        code += bytes.fromhex("b80103 bb0080 b90100 b600 cd13") # write sector 1 from 0x8000
     code += bytes.fromhex("b80103 bb007c b90200 b600 cd13")     # write sector 2 from 0x7c00: int 0x13, ah 3 (a CD refuses)
     code += bytes.fromhex("be") + struct.pack("<H", 0x7c00 + 128) + bytes.fromhex("baf803")  # mov si, message; mov dx, 0x3f8
     code += bytes.fromhex("ac 84c0 7403 ee ebf8")               # lodsb; test al, al; jz +3; out dx, al; jmp -8
@@ -69,6 +72,22 @@ def test_disk(user, image, kind):
     path.chmod(0o644)
     assert MESSAGE.decode().strip() in user.hospes("run", path, timeout=BOOT)
     assert written(path)
+
+
+def test_no_other_format(user, image):
+    """A guest cannot make its raw disk one with a file of the host behind it: the next start would open that."""
+    path = image("raw")
+    path.write_bytes(boot_sector(b"QFI\xfb\0\0\0\3") + bytes((1 << 20) - 512))
+    assert MESSAGE.decode().strip() in user.hospes("run", path, timeout=BOOT)
+    first, second = path.read_bytes()[:512], path.read_bytes()[512:1024]
+    assert second[:2] == first[:2], "nothing was written at all"
+    assert first[:4] != b"QFI\xfb", "the disk has become a qcow2"
+
+
+def test_name_with_a_colon(user, image):
+    path = image("raw")
+    path.rename(path.with_name("a:b.img"))
+    assert MESSAGE.decode().strip() in user.hospes("run", "a:b.img", timeout=BOOT)
 
 
 def test_cd(user, image):

@@ -104,6 +104,31 @@ static void test_guest(void **state)
 	assert_false(has(&own, "-accel") || has(&own, "-cpu") || has(&own, "-display") || has(&own, "-serial") || has(&own, "-chardev"));
 }
 
+/* The words of the drive that holds an image. */
+static void assert_drive(const char *disk, const char *format, const char *cdrom, const char *wanted)
+{
+	_cleanup_words_ struct words w = { 0 };
+	struct qemu_guest g = {
+		.name = "web", .mem = "1G", .cpus = 1, .net = { .port = QEMU_PORT_STREAM, .mac = "52:54:00:00:00:01", .path = "/run/stream" },
+		.disk = disk, .format = format, .cdrom = cdrom, .qmp = "/run/qmp",
+	};
+
+	qemu_add_guest(&w, &debian, &g);
+	assert_true(has_pair(&w, "-drive", wanted));
+}
+
+static void test_drive(void **state)
+{
+	(void)state;
+	/* QEMU guards the first sector of a raw image against the guest only where nobody has told it that it is one. */
+	assert_drive("/disk.img", "raw", NULL, "if=virtio,file=/disk.img");
+	/* What stands before a colon is no protocol. */
+	assert_drive("nbd:x.img", "raw", NULL, "if=virtio,file=./nbd:x.img");
+	assert_drive("json:{}", "qcow2", NULL, "if=virtio,format=qcow2,file=./json:{}");
+	assert_drive("images/a:b.img", "qcow2", NULL, "if=virtio,format=qcow2,file=images/a:b.img");
+	assert_drive(NULL, NULL, "a:b.iso", "media=cdrom,readonly=on,format=raw,file=./a:b.iso");
+}
+
 static void test_vhost(void **state)
 {
 	struct qemu_net net = {
@@ -230,8 +255,8 @@ static void test_publish(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_version), cmocka_unit_test(test_net), cmocka_unit_test(test_guest), cmocka_unit_test(test_vhost),
-		cmocka_unit_test(test_says),
+		cmocka_unit_test(test_version), cmocka_unit_test(test_net), cmocka_unit_test(test_guest), cmocka_unit_test(test_drive),
+		cmocka_unit_test(test_vhost), cmocka_unit_test(test_says),
 		cmocka_unit_test(test_port), cmocka_unit_test(test_quote), cmocka_unit_test(test_publish),
 	};
 
