@@ -35,6 +35,8 @@ static int parse(struct options *o, int argc, char **argv)
 		return cli_wrong("qemu-args", "no word is expected, but \"%s\" is there", args.count ? args.words[0] : args.rest[0]);
 	if (o->name && !guest_name_valid(o->name))
 		return cli_wrong("qemu-args", "--name %s: 1 to 63 of a-z, 0-9 and \"-\" are expected, not first or last a \"-\"", o->name);
+	if (o->mem && !qemu_mem_valid(o->mem))
+		return cli_wrong("qemu-args", "--mem %s: a size is expected, as in 512M or 2G", o->mem);
 	return lan_name_check(o->lan) < 0 ? EXIT_USAGE : 0;
 }
 

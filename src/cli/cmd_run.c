@@ -29,16 +29,9 @@ struct options {
 	char *const *extra;
 };
 
-static bool mem_valid(const char *text)
-{
-	size_t digits = strspn(text, "0123456789");
-
-	return digits && digits < 10 && text[0] != '0' && (!text[digits] || (strchr("kKmMgGtT", text[digits]) && !text[digits + 1]));
-}
-
 static int check(const struct options *o)
 {
-	if (o->mem && !mem_valid(o->mem))
+	if (o->mem && !qemu_mem_valid(o->mem))
 		return cli_wrong("run", "--mem %s: a size is expected, as in 512M or 2G", o->mem);
 	if (o->cpus && (strspn(o->cpus, "0123456789") != strlen(o->cpus) || strlen(o->cpus) > 3 || atoi(o->cpus) < 1 || atoi(o->cpus) > CPUS_MAX))
 		return cli_wrong("run", "--cpus %s: a number from 1 to %d is expected", o->cpus, CPUS_MAX);

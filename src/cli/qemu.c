@@ -148,6 +148,13 @@ int qemu_port_check(const struct qemu_program *q, enum qemu_port port)
 	return -EOPNOTSUPP;
 }
 
+bool qemu_mem_valid(const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+
+	return digits && digits < 10 && text[0] != '0' && (!text[digits] || (strchr("kKmMgGtT", text[digits]) && !text[digits + 1]));
+}
+
 static void add_stream(struct words *w, const struct qemu_program *q, const char *path)
 {
 	const char *again = qemu_at_least(q, 9, 2) ? ",reconnect-ms=1000" : qemu_at_least(q, 8, 0) ? ",reconnect=1" : "";
@@ -159,9 +166,11 @@ static void add_stream(struct words *w, const struct qemu_program *q, const char
 static void add_vhost(struct words *w, const struct qemu_program *q, const struct qemu_net *net)
 {
 	const char *again = qemu_at_least(q, 9, 2) ? ",reconnect-ms=1000" : ",reconnect=1";
+	/* A bare number is MiB for -m, but bytes for an object. */
+	const char *unit = net->mem[strspn(net->mem, "0123456789")] ? "" : "M";
 
-	words_add_pair(w, "-m", "%s", net->mem);
-	words_add_pair(w, "-object", "memory-backend-memfd,id=hospes-memory,size=%s,share=on", net->mem);
+	words_add_pair(w, "-m", "%s%s", net->mem, unit);
+	words_add_pair(w, "-object", "memory-backend-memfd,id=hospes-memory,size=%s%s,share=on", net->mem, unit);
 	words_add_pair(w, "-machine", "memory-backend=hospes-memory");
 	add_value(w, "-chardev", "socket,id=hospes,path=", net->path, again);
 	if (net->queues > 1)

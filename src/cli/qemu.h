@@ -31,6 +31,9 @@ bool qemu_version_parse(const char *text, int *major, int *minor);
 /** qemu_at_least() - is it that version or a later one? */
 bool qemu_at_least(const struct qemu_program *q, int major, int minor);
 
+/** qemu_mem_valid() - is it a size of memory as -m takes it: "512" (MiB), "512M", "2G"? */
+bool qemu_mem_valid(const char *text);
+
 /* How a guest is attached. */
 struct qemu_net {
 	enum qemu_port port;
@@ -41,7 +44,7 @@ struct qemu_net {
 	const char *bridge;      /* QEMU_PORT_TAP without a descriptor: QEMU asks @helper for a tap on this bridge */
 	const char *helper;      /* as QEMU takes it: a program's path, or a command line if there is a blank in it */
 	bool vhost;              /* QEMU_PORT_TAP: frames pass by the kernel's vhost-net */
-	const char *mem;         /* QEMU_PORT_VHOST: the guest's memory, as for -m, which is shared with the LAN */
+	const char *mem;         /* QEMU_PORT_VHOST: the guest's memory, see qemu_mem_valid(), which is shared with the LAN */
 	int queues;              /* QEMU_PORT_VHOST: pairs of queues, one for each processor; 0 as 1 */
 	bool no_msix;            /* QEMU_PORT_VHOST: the guest may not be interrupted by messages, see qemu_add_net() */
 	bool no_rom;             /* the card does not offer to boot from the network */

@@ -36,6 +36,18 @@ def test_wrong_words(user, words, wanted):
     assert not user.runtime().exists(), "the LAN was started"
 
 
+@pytest.mark.parametrize("words, wanted", [
+    (["--port", "vhost", "--mem", "lots"], "--mem lots"),
+    (["--port", "vhost", "--mem", "1G,share=off"], "--mem 1G,share=off"),
+    (["--port", "vhost", "--mem", ""], "--mem"),
+    (["--mem", "1G"], "--mem is for --port vhost"),
+])
+def test_wrong_words_of_qemu_args(user, words, wanted):
+    message = user.fails("qemu-args", *words, status=2)
+    assert wanted in message.splitlines()[0], message
+    assert not user.runtime().exists(), "the LAN was started"
+
+
 def write(user, name, data, mode=0o644):
     path = user.path / "home" / name
     path.write_bytes(data)

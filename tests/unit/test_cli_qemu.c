@@ -134,7 +134,7 @@ static void test_vhost(void **state)
 	struct qemu_net net = {
 		.port = QEMU_PORT_VHOST, .mac = "52:54:00:00:00:01", .path = "/run/a,b/vhost", .mem = "1G", .queues = 4, .no_rom = true,
 	};
-	_cleanup_words_ struct words kvm = { 0 }, tcg = { 0 }, guest = { 0 };
+	_cleanup_words_ struct words kvm = { 0 }, tcg = { 0 }, bare = { 0 }, guest = { 0 };
 	size_t memories = 0;
 
 	(void)state;
@@ -149,6 +149,11 @@ static void test_vhost(void **state)
 	qemu_add_net(&tcg, &debian, &net);
 	assert_true(has_pair(&tcg, "-netdev", "vhost-user,id=hospes,chardev=hospes"));
 	assert_true(has_pair(&tcg, "-device", "virtio-net-pci,netdev=hospes,mac=52:54:00:00:00:01,rx_queue_size=1024,tx_queue_size=1024,vectors=0"));
+
+	/* A bare number is MiB, for both. */
+	net.mem = "512";
+	qemu_add_net(&bare, &debian, &net);
+	assert_true(has_pair(&bare, "-m", "512M") && has_pair(&bare, "-object", "memory-backend-memfd,id=hospes-memory,size=512M,share=on"));
 
 	/* The guest's memory is said once. */
 	qemu_add_guest(&guest, &debian, &(struct qemu_guest){ .name = "g", .mem = "1G", .cpus = 1, .net = net, .qmp = "/q", .own_console = true });
