@@ -130,7 +130,7 @@ static int put_own_options(struct line *l, const struct target *t, const struct 
 		/* Naming one key turns the default ones off: so they are named, too. */
 		put_option(l, "IdentityFile=%s", key);
 		for (char *const *k = p->keys; *k; k++)
-			put_option(l, "IdentityFile=\"%s\"", *k);
+			put_option(l, "IdentityFile=%s", *k);
 	}
 	return l->failed ? -ENOMEM : 0;
 }

@@ -43,7 +43,7 @@ static int places_find(struct places *p)
 	p->ours = p->folder ? paths_join(p->folder, "ssh_config") : NULL;
 	p->ssh_folder = paths_join(home, ".ssh");
 	p->ssh_config = paths_join(home, ".ssh/config");
-	quoted = p->ours ? ssh_quote_path(p->ours) : NULL;
+	quoted = p->ours ? ssh_quote_include(p->ours) : NULL;
 	if (!quoted || !p->ssh_folder || !p->ssh_config || asprintf(&p->line, "Include %s", quoted) < 0) {
 		p->line = NULL;
 		log_error("cannot name the file %s in ssh's configuration", p->ours ? p->ours : "ssh_config");
@@ -57,7 +57,8 @@ static char *quoted_block(const struct ssh_paths *p, const char *pattern, const 
 	_cleanup_(freep) char *program = ssh_quote_command(p->program), *known = ssh_quote_path(p->known_hosts);
 	_cleanup_(freep) char *key = ssh_quote_path(p->key), *key_command = ssh_quote_command(p->key);
 
-	if (!program || !known || !key || !key_command)
+	/* The command stands in quotes of the configuration's own, where the shell's way to quote a quote does not survive. */
+	if (!program || !known || !key || !key_command || strchr(p->key, '\''))
 		return NULL;
 	return ssh_config_block(&(struct ssh_block){
 		.pattern = pattern, .program = program, .lan = lan, .known_hosts = known, .key = key, .key_command = key_command,

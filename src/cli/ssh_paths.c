@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/ssh_text.h"
 #include "lan/paths.h"
 
 /* ssh(1), -i: what it tries where no key is named. */
@@ -30,14 +31,19 @@ static int find_default_keys(struct ssh_paths *p)
 	size_t count = 0;
 
 	for (size_t i = 0; home && i < SSH_DEFAULT_KEYS; i++) {
-		char *path;
+		_cleanup_(freep) char *path = NULL;
 
-		if (asprintf(&path, "%s/.ssh/%s", home, default_keys[i]) < 0)
+		if (asprintf(&path, "%s/.ssh/%s", home, default_keys[i]) < 0) {
+			path = NULL;
 			return -ENOMEM;
+		}
 		if (access(path, R_OK))
-			free(path);
-		else
-			p->keys[count++] = path;
+			continue;
+		p->keys[count] = ssh_quote_path(path);
+		if (!p->keys[count++]) {
+			log_error("ssh cannot take the path %s: it has quotes or backslashes in it", path);
+			return -EINVAL;
+		}
 	}
 	return 0;
 }
@@ -61,7 +67,7 @@ int ssh_paths_find(struct ssh_paths *out, const char *lan)
 	out->known_hosts = paths_join(shared, "known_hosts");
 	out->key = paths_join(own, "id_ed25519");
 	r = out->program && out->known_hosts && out->key ? find_default_keys(out) : -ENOMEM;
-	if (r < 0)
+	if (r == -ENOMEM)
 		log_error("out of memory");
 	return r;
 }

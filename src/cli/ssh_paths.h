@@ -10,7 +10,7 @@ struct ssh_paths {
 	char *program;       /* this program */
 	char *known_hosts;   /* host keys of guests of all LANs */
 	char *key;           /* our own; it need not exist: `hospes run` makes it for minis */
-	char *keys[SSH_DEFAULT_KEYS + 1]; /* the user's default keys that exist */
+	char *keys[SSH_DEFAULT_KEYS + 1]; /* the user's default keys that exist, as ssh_quote_path() has them */
 };
 
 /**

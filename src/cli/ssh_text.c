@@ -87,13 +87,29 @@ char *ssh_quote_command(const char *path)
 
 char *ssh_quote_path(const char *path)
 {
-	char *out = strpbrk(path, "\"\\\n") ? NULL : malloc(strlen(path) * 2 + 3), *at = out;
+	char *out = strpbrk(path, "\"\\\n") || strstr(path, "${") ? NULL : malloc(strlen(path) * 2 + 3), *at = out;
 
 	if (!out)
 		return NULL;
 	*at++ = '"';
 	for (const char *c = path; *c; c++)
 		at = stpcpy(at, *c == '%' ? "%%" : (char[]){ *c, 0 });
+	strcpy(at, "\"");
+	return out;
+}
+
+char *ssh_quote_include(const char *path)
+{
+	char *out = strpbrk(path, "\"\\\n%$") ? NULL : malloc(strlen(path) * 2 + 3), *at = out;
+
+	if (!out)
+		return NULL;
+	*at++ = '"';
+	for (const char *c = path; *c; c++) {
+		if (strchr("*?[", *c))
+			*at++ = '\\';
+		*at++ = *c;
+	}
 	strcpy(at, "\"");
 	return out;
 }

@@ -21,9 +21,15 @@ char *ssh_quote_command(const char *path);
 
 /**
  * ssh_quote_path() - a path for a configuration line: in double quotes, with "%" doubled
- * Return: malloc'd; NULL if that cannot be done (quotes in it, out of memory).
+ * Return: malloc'd; NULL if that cannot be done (quotes or "${" in it, out of memory).
  */
 char *ssh_quote_path(const char *path);
+
+/**
+ * ssh_quote_include() - a path for Include, which is a pattern: in double quotes, with what a pattern has escaped
+ * Return: malloc'd; NULL if that cannot be done (quotes in it; "%" or "$", which only some versions of ssh expand there; out of memory).
+ */
+char *ssh_quote_include(const char *path);
 
 /**
  * ssh_config_add() - put a line at the top of ssh's configuration

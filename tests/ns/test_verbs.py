@@ -289,6 +289,30 @@ def test_plain_ssh_finds_guests_once_installed(shell, ssh_server):
     assert not config.exists()
 
 
+@pytest.mark.parametrize("name, works", [("a b", True), ("[x]*", True), ("5%", False), ("o'brien", False), ('"', False)])
+def test_ssh_config_in_an_odd_home(shell, name, works):
+    """What is written there, ssh can read; where it could not, nothing is written."""
+    home = shell.home.path / "home" / name
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".local/state/hospes/default").mkdir(parents=True)
+    for key in (home / ".ssh/id_rsa", home / ".local/state/hospes/default/id_ed25519"):
+        key.touch(mode=0o600)
+    for path in (home, *home.rglob("*"), home.parent):
+        os.chown(path, USER, USER)
+    more = [f"HOME={home}", "hospes"]
+    if not works:
+        assert "cannot" in shell.run(*more, "ssh-config", "--install", status=1, program="env")[1]
+        assert not (home / ".ssh/config").exists()
+        return
+    shell.run(*more, "ssh-config", "--install", program="env")
+    shown = shell.run("-F", home / ".ssh/config", "-G", "web.hospes", program="ssh")[0]
+    assert f"identityfile {home}/.local/state/hospes/default/id_ed25519\nidentityfile {home}/.ssh/id_rsa\n" in shown
+    assert f"userknownhostsfile {home}/.local/state/hospes/default/known_hosts" in shown.replace('"', "")
+    assert "hospes' connect web.hospes" in shown or "connect %h:%p" in shown
+    shell.run(*more, "ssh-config", "--remove", program="env")
+    assert not (home / ".ssh/config").exists()
+
+
 def test_down_ends_the_guests_that_run_started(shell):
     fake = shell.home.bin / "qemu-fake"
     shutil.copy("/bin/sleep", fake)

@@ -69,6 +69,10 @@ static void paths_are_quoted(void **state)
 	check_quote(ssh_quote_path, "/a b/5%", "\"/a b/5%%\"");
 	check_quote(ssh_quote_path, "/a\"b", NULL);
 	check_quote(ssh_quote_path, "/a\nHost *", NULL);
+	check_quote(ssh_quote_path, "/a${HOME}", NULL);
+	check_quote(ssh_quote_include, "/a b/[x]*?", "\"/a b/\\[x]\\*\\?\"");
+	check_quote(ssh_quote_include, "/a%b", NULL);
+	check_quote(ssh_quote_include, "/a\"b", NULL);
 }
 
 static void check_round_trip(const char *old)
