@@ -31,7 +31,12 @@ bool gather_read(const char *path, char *into, size_t size);
 void gather_lan_status(struct facts *f, const json_t *status);
 void gather_lan_list(struct facts *f, const json_t *list);
 void gather_lan_forwards(struct facts *f, const json_t *reply);
-/** gather_client() - the DHCP clients that this process is, if it is one; @program: as the kernel calls it */
-void gather_client(struct facts *f, pid_t pid, const char *program, char *const *words, size_t count);
+/**
+ * gather_client() - the DHCP clients that this process is, if it is one
+ * @uid:     whose it is: root is told to type a client's words again, so that they must be root's own already; an ordinary user's count
+ *           for nothing
+ * @program: as the kernel calls it
+ */
+void gather_client(struct facts *f, pid_t pid, uid_t uid, const char *program, char *const *words, size_t count);
 /** gather_nics() - the network cards in the words of a QEMU, whose taps are among the holders already; pure */
 void gather_nics(struct facts *f, pid_t pid, char *const *words, size_t count);

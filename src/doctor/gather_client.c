@@ -20,6 +20,7 @@
 #define LEASES        "/run/systemd/netif/leases"
 #define DEVICES       "/run/NetworkManager/devices"
 #define LINE_SIZE     1024
+#define USERS_FROM    1000     /* numbers below are the system's own (login.defs(5), SYS_UID_MAX) */
 
 static void dir_closep(DIR **dir) { if (*dir) closedir(*dir); }
 static void file_closep(FILE **file) { if (*file) fclose(*file); }
@@ -69,13 +70,12 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* "busybox udhcpc" is one, too. */
+/* "busybox udhcpc" is one, too; "sudo dhclient" is not: it has one as its child. */
 static const char *client_name(char *const *words, size_t count)
 {
-	for (size_t i = 0; i < count && i < 2; i++)
-		if (is_client(base_name(words[i])))
-			return base_name(words[i]);
-	return NULL;
+	size_t at = count > 1 && !strcmp(base_name(words[0]), "busybox");
+
+	return at < count && is_client(base_name(words[at])) ? base_name(words[at]) : NULL;
 }
 
 /* ifup gives its clients a file for their process id, whose name nobody else uses. */
@@ -243,14 +243,16 @@ static void gather_network_manager(struct facts *f, pid_t pid)
 	}
 }
 
-void gather_client(struct facts *f, pid_t pid, const char *program, char *const *words, size_t count)
+void gather_client(struct facts *f, pid_t pid, uid_t uid, const char *program, char *const *words, size_t count)
 {
+	if (uid >= USERS_FROM)
+		return;
 	if (!strcmp(program, "systemd-network"))
 		gather_networkd(f, pid);
 	else if (!strcmp(program, "NetworkManager"))
 		gather_network_manager(f, pid);
 	else if (!strcmp(program, "dhcpcd") && count && !strncmp(words[0], TITLE, strlen(TITLE)))
 		gather_dhcpcd(f, pid, words[0]);
-	else
+	else if (!uid)
 		gather_words(f, pid, words, count);
 }

@@ -238,11 +238,34 @@ static size_t read_words(pid_t pid, char *text, char **words)
 	return count;
 }
 
+/*
+ * The effective user. Not who owns /proc/PID: that is root wherever a program may not be traced, and a user can start such a one.
+ * Return: false if the process has ended.
+ */
+static bool read_uid(pid_t pid, uid_t *uid)
+{
+	char path[64], text[1024];
+	const char *line;
+	FILE *file;
+	size_t got;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	got = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	text[got] = 0;
+	line = strstr(text, "\nUid:");
+	return line && sscanf(line, "\nUid: %*u %u", uid) == 1;
+}
+
 static void gather_process(struct facts *f, pid_t pid, char *text, char **words)
 {
 	enum namespace network = network_of(pid);
 	char path[64], program[PROGRAM_NAME];
 	size_t count;
+	uid_t uid;
 
 	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
 	if (!gather_read(path, program, sizeof(program)) || network == ANOTHER)
@@ -252,8 +275,8 @@ static void gather_process(struct facts *f, pid_t pid, char *text, char **words)
 	if (!strncmp(program, "qemu", 4))
 		gather_nics(f, pid, words, count);
 	/* It may be a container's, on a link of the same name: what is said of a client must be sure. */
-	if (network == OURS)
-		gather_client(f, pid, program, words, count);
+	if (network == OURS && read_uid(pid, &uid))
+		gather_client(f, pid, uid, program, words, count);
 }
 
 void gather_processes(struct facts *f)

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* What the doctor reads out of others' words: QEMU's arguments, the daemon's answers, frames; and what it writes for a shell. */
 #include "unit.h"
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "doctor/finding.h"
 #include "doctor/gather.h"
 #include "doctor/probe.h"
@@ -88,6 +92,83 @@ static void the_daemons_answers(void **state)
 	gather_lan_list(&f, NULL);
 	json_decref(list);
 	json_decref(forwards);
+}
+
+/* --- DHCP clients --- */
+
+static struct facts with_link(const char *name)
+{
+	struct facts f = { .net = calloc(1, sizeof(struct snapshot)) };
+
+	f.net->links = calloc(1, sizeof(struct link));
+	f.net->link_count = 1;
+	snprintf(f.net->links[0].name, sizeof(f.net->links[0].name), "%s", name);
+	return f;
+}
+
+static size_t count_clients(uid_t uid, char *const *words, size_t count)
+{
+	struct facts f = with_link("eth0");
+	size_t found;
+
+	gather_client(&f, 7, uid, "some", words, count);
+	found = f.client_count;
+	facts_fini(&f);
+	return found;
+}
+
+static void clients_by_their_words(void **state)
+{
+	static char *const dhclient[] = { "/sbin/dhclient", "-4", "eth0" }, *const busybox[] = { "busybox", "udhcpc", "-i", "eth0" };
+	static char *const sudo[] = { "sudo", "dhclient", "eth0" }, *const elsewhere[] = { "dhclient", "eth1" };
+
+	(void)state;
+	assert_int_equal(count_clients(0, dhclient, ARRAY_SIZE(dhclient)), 1);
+	assert_int_equal(count_clients(0, busybox, ARRAY_SIZE(busybox)), 1);
+	assert_int_equal(count_clients(0, sudo, ARRAY_SIZE(sudo)), 0);
+	assert_int_equal(count_clients(0, elsewhere, ARRAY_SIZE(elsewhere)), 0);
+	assert_int_equal(count_clients(0, NULL, 0), 0);
+	/* The words of others are not for root to type. */
+	assert_int_equal(count_clients(1000, dhclient, ARRAY_SIZE(dhclient)), 0);
+	assert_int_equal(count_clients(33, dhclient, ARRAY_SIZE(dhclient)), 0);
+}
+
+/* A process that says of itself that it is a DHCP client of lo. Return: is it taken for one? */
+static bool is_taken_for_client(uid_t uid)
+{
+	struct facts f = { 0 };
+	bool found = false;
+	char byte;
+	int go[2];
+	pid_t pid;
+
+	assert_int_equal(pipe(go), 0);
+	pid = fork();
+	if (!pid) {
+		if (!geteuid() && setresuid(uid, uid, uid) < 0)
+			_exit(1);
+		dup2(go[1], STDOUT_FILENO);
+		execl("/bin/sh", "/nowhere/dhclient", "-c", "echo; kill -STOP $$", "lo", NULL);
+		_exit(1);
+	}
+	assert_int_equal(read(go[0], &byte, 1), 1);
+	assert_int_equal(facts_gather_clients(&f), 0);
+	for (size_t i = 0; i < f.client_count; i++)
+		found |= f.clients[i].pid == pid;
+	facts_fini(&f);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(go[0]);
+	close(go[1]);
+	return found;
+}
+
+static void clients_of_root_alone(void **state)
+{
+	(void)state;
+	assert_false(is_taken_for_client(65534));
+	if (!geteuid())
+		assert_true(is_taken_for_client(0));
 }
 
 /* --- frames --- */
@@ -205,6 +286,8 @@ int main(void)
 		cmocka_unit_test(cards_of_a_qemu),
 		cmocka_unit_test(cards_of_an_old_qemu),
 		cmocka_unit_test(the_daemons_answers),
+		cmocka_unit_test(clients_by_their_words),
+		cmocka_unit_test(clients_of_root_alone),
 		cmocka_unit_test(arp_answers),
 		cmocka_unit_test(offers),
 		cmocka_unit_test(words_for_a_shell),
