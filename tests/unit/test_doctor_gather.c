@@ -280,6 +280,34 @@ static void a_report(void **state)
 	facts_fini(&f);
 }
 
+/* Names of links, paths and words of processes are bytes. */
+static void a_report_of_odd_names(void **state)
+{
+	_cleanup_findings_ struct findings found = { .check = "some" };
+	struct facts f = { .target = { .bridge = "br\xff" } };
+	_cleanup_(freep) char *text = NULL;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+	json_t *json, *one;
+
+	(void)state;
+	findings_add(&found, (struct finding){ .severity = SEVERITY_ERROR, .symptom = "s\xff", .cause = "\xc3\xa4", .where = "w", .remedy = "r\xff" });
+	facts_gap(&f, "a\033[31m", "%s", "b\xff");
+	report_text(&f, &found, to);
+	fclose(to);
+	assert_null(strchr(text, 033));
+	json = report_json(&f, &found);
+	assert_string_equal(json_string_value(json_object_get(json, "bridge")), "br?");
+	one = json_array_get(json_object_get(json, "findings"), 0);
+	assert_string_equal(json_string_value(json_object_get(one, "symptom")), "s?");
+	assert_string_equal(json_string_value(json_object_get(one, "cause")), "\xc3\xa4");
+	assert_string_equal(json_string_value(json_object_get(one, "remedy")), "r?");
+	one = json_array_get(json_object_get(json, "not_looked_at"), 0);
+	assert_string_equal(json_string_value(json_object_get(one, "why")), "b?");
+	json_decref(json);
+	facts_fini(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +320,7 @@ int main(void)
 		cmocka_unit_test(offers),
 		cmocka_unit_test(words_for_a_shell),
 		cmocka_unit_test(a_report),
+		cmocka_unit_test(a_report_of_odd_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
