@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #define DEPTH_MAX     16   /* as the kernel: NFT_JUMP_STACK_SIZE */
+#define JUMPS_MAX     10000 /* in one walk: chains that jump twice to the next would double it with each */
 #define BASE_MAX      64
 #define USER_CHAIN    "DOCKER-USER"
 #define OUR_TABLE     "hospes"
@@ -19,7 +20,7 @@ struct walk {
 	const struct firewall_packet *packet;
 	const char *family, *table;
 	struct firewall_verdict *out;
-	int depth;
+	int depth, jumps;
 };
 
 static const char *text_of(const json_t *object, const char *key)
@@ -205,7 +206,7 @@ static enum verdict walk_chain(struct walk *w, const char *chain)
 	const json_t *object;
 	size_t i;
 
-	if (++w->depth > DEPTH_MAX) {
+	if (++w->depth > DEPTH_MAX || w->jumps++ > JUMPS_MAX) {
 		w->depth--;
 		return VERDICT_NEXT;
 	}

@@ -19,12 +19,14 @@ struct firewall_packet {
 	addr_t from, to;             /* any: not known */
 };
 
+#define FIREWALL_NAME 256            /* as the kernel: NFT_NAME_MAXLEN */
+
 struct firewall_verdict {
 	bool dropped;
-	char family[8], table[64];
-	char base[64], chain[64];    /* the base chain that is hooked, and the chain whose rule or policy it is */
+	char family[8], table[FIREWALL_NAME];
+	char base[FIREWALL_NAME], chain[FIREWALL_NAME];  /* the base chain that is hooked, and the chain whose rule or policy it is */
 	int handle;                  /* of the rule; 0: the base chain's policy */
-	char through[64];            /* a chain for the user's own rules that comes first (DOCKER-USER), or "" */
+	char through[16];            /* a chain for the user's own rules that comes first (DOCKER-USER), or "" */
 };
 
 /**

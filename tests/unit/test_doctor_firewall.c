@@ -21,7 +21,7 @@ static const struct firewall_packet bridged = { .family = "ip", .in = "br0", .ou
 
 static struct firewall_verdict judge(const char *objects, const struct firewall_packet *packet)
 {
-	char text[4096];
+	char text[16384];
 	struct firewall_verdict v;
 	json_error_t error;
 	json_t *ruleset;
@@ -60,6 +60,32 @@ static void a_policy_is_named(void **state)
 	assert_string_equal(v.base, "FORWARD");
 	assert_string_equal(v.chain, "FORWARD");
 	assert_string_equal(v.through, "");
+}
+
+#define LONG64 "a-chain-whose-name-is-as-long-as-those-that-programs-make-up-and"
+
+static void a_long_name_is_whole(void **state)
+{
+	struct firewall_verdict v = judge(CHAIN("ip", LONG64, LONG64 "-more", "0", "drop"), &bridged);
+
+	(void)state;
+	assert_string_equal(v.table, LONG64);
+	assert_string_equal(v.base, LONG64 "-more");
+	assert_string_equal(v.chain, LONG64 "-more");
+}
+
+/* Each chain jumps ten times to the next: followed to their end, that would be a walk of years. */
+static void many_jumps_end(void **state)
+{
+	char objects[16000] = CHAIN("ip", "filter", "0", "0", "accept"), *at = objects + strlen(objects);
+
+	(void)state;
+	for (int chain = 0; chain < 14; chain++)
+		for (int i = 0; i < 10; i++)
+			at += snprintf(at, (size_t)(objects + sizeof(objects) - at), "," RULE("ip", "filter", "%d", "1", "{\"jump\":{\"target\":\"%d\"}}"),
+				       chain, chain + 1);
+	assert_true(at < objects + sizeof(objects));
+	PASSES(objects);
 }
 
 static void links_are_matched(void **state)
@@ -197,6 +223,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_rules_drop_nothing),
 		cmocka_unit_test(a_policy_is_named),
+		cmocka_unit_test(a_long_name_is_whole),
+		cmocka_unit_test(many_jumps_end),
 		cmocka_unit_test(links_are_matched),
 		cmocka_unit_test(what_is_not_known_is_not_met),
 		cmocka_unit_test(addresses_are_matched),
