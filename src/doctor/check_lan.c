@@ -10,8 +10,9 @@
 void check_daemon(const struct facts *f, struct findings *out)
 {
 	const struct lan_facts *lan = &f->lan;
-	const char *start = check_is_user_lan(f) ? say(out, "hospes up %s", f->target.lan) :
-		say(out, "%ssystemctl restart hospes-bridged", check_sudo(f));
+	bool own = check_is_user_lan(f);
+	const char *sudo = own ? "" : check_sudo(f);
+	const char *start = own ? say(out, "hospes up %s", f->target.lan) : say(out, "%ssystemctl restart hospes-bridged", sudo);
 
 	if (lan->state == LAN_DEAD)
 		findings_add(out, (struct finding){
@@ -28,7 +29,7 @@ void check_daemon(const struct facts *f, struct findings *out)
 			.symptom = say(out, "LAN %s does not answer", f->target.lan),
 			.cause = "its daemon takes the connection but says nothing: it is stopped, or hangs",
 			.where = say(out, "%s", lan->control),
-			.remedy = lan->pid ? say(out, "kill -KILL %d; sleep 1; %s", lan->pid, start) : NULL,
+			.remedy = lan->pid ? say(out, "%skill -KILL %d; sleep 1; %s", sudo, lan->pid, start) : NULL,
 			.advice = lan->pid ? "kill -CONT first, if somebody has only stopped it" : "find its process and end it",
 		});
 }

@@ -264,6 +264,13 @@ static void daemons(void **state)
 	f.lan.state = LAN_SILENT;
 	f.lan.pid = 99;
 	finds(f, "daemon", SEVERITY_ERROR, "kill -KILL 99; sleep 1; hospes up lab");
+	/* That of a bridge LAN is root's. */
+	f = lan();
+	f.lan.state = LAN_SILENT;
+	f.lan.pid = 99;
+	f.root = false;
+	strcpy(f.target.bridge, "br0");
+	finds(f, "daemon", SEVERITY_ERROR, "sudo kill -KILL 99; sleep 1; sudo systemctl restart hospes-bridged");
 	f = lan();
 	f.lan.state = LAN_SILENT;
 	finds(f, "daemon", SEVERITY_ERROR, NULL);
