@@ -121,8 +121,9 @@ static bool is_denied(const char *link)
 {
 	_cleanup_(file_closep) FILE *file = fopen(DHCPCD_CONFIG, "re");
 	char line[LINE_SIZE], *rest, *word;
-	bool denied = false;
+	bool denied = false, allowed = false, listed = false;
 
+	/* All lines of a kind are one list. */
 	while (file && fgets(line, sizeof(line), file)) {
 		bool allow;
 
@@ -130,12 +131,11 @@ static bool is_denied(const char *link)
 		allow = word && !strcmp(word, "allowinterfaces");
 		if (!word || (!allow && strcmp(word, "denyinterfaces")))
 			continue;
-		denied |= allow;
+		listed |= allow;
 		while ((word = strtok_r(NULL, " \t\n", &rest)))
-			if (!fnmatch(word, link, 0))
-				denied = !allow;
+			*(allow ? &allowed : &denied) |= !fnmatch(word, link, 0);
 	}
-	return denied;
+	return denied || (listed && !allowed);
 }
 
 /* A bridge is served only if the configuration names it. */

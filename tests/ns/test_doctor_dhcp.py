@@ -92,7 +92,7 @@ class Host:
         self.sh("dhcpcd -4 eth0")
 
     def dhcpcd_all(self):
-        self.dhcpcd_config("denyinterfaces other*\n")
+        self.dhcpcd_config("denyinterfaces other*\nallowinterfaces eth0 br0\nallowinterfaces wlan*\n")
         self.sh("dhcpcd -4")
 
     def dhcpcd_config(self, more):
