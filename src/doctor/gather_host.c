@@ -77,8 +77,10 @@ static void gather_resolver(struct facts *f)
 	_cleanup_(file_closep) FILE *file = fopen("/etc/resolv.conf", "re");
 	char line[256], address[64];
 
-	f->resolved_stub = access("/run/systemd/resolve/stub-resolv.conf", R_OK) == 0;
 	f->resolver_read = file || errno == ENOENT;
+	if (!f->resolver_read)
+		facts_gap(f, "/etc/resolv.conf", "%s", strerror(errno));
+	f->resolved_stub = access("/run/systemd/resolve/stub-resolv.conf", R_OK) == 0;
 	while (file && fgets(line, sizeof(line), file))
 		f->nameservers += sscanf(line, " nameserver %63s", address) == 1;
 }

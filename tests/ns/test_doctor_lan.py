@@ -278,6 +278,9 @@ def test_a_host_without_a_name_server(machine):
     machine.netns.ip("link set eth0 up")
     resolv = machine.netns.root / "etc/resolv.conf"
     resolv.unlink(missing_ok=True)
+    resolv.symlink_to("resolv.conf")
+    assert not machine.found("resolver"), "nobody knows what it says"
+    resolv.unlink()
     resolv.write_text("# empty\n")
     assert not machine.found("resolver")[0]["remedy"], "nobody is known who could know"
     machine.netns.ip("route add default via 192.168.7.1 dev eth0 onlink")
