@@ -18,14 +18,15 @@
 #include "lan/plan.h"
 #include "wire/addr.h"
 
-#define PROGRAM_NAME 16   /* as the kernel keeps it */
+#define PROGRAM_NAME 16      /* as the kernel keeps it */
+#define GUEST_TEXT_SIZE 64   /* a name or a MAC */
 
 /* What is examined. */
 struct target {
 	char lan[LAN_NAME_SIZE];      /* "": a bridge that is no LAN of ours */
 	char bridge[IFNAMSIZ];        /* "": a user LAN */
 	char uplink[IFNAMSIZ];        /* as configured; "": none, or not known */
-	char guest[64];               /* "": all */
+	char guest[GUEST_TEXT_SIZE];  /* "": all */
 	char *config;                 /* the LAN's file; NULL: there is none */
 	bool nat, isolated;           /* bridge LAN, as configured */
 	bool probe;                   /* frames may be sent */
@@ -60,9 +61,9 @@ struct nic_fact { pid_t pid; char link[IFNAMSIZ]; bool on_lan, by_default; struc
 
 struct device_fact { char path[24]; bool there, opens; int error; unsigned int mode; gid_t gid; char group_name[32]; };
 struct owner_wish { char tap[IFNAMSIZ], user[32]; int64_t uid; };
-struct guest_fact { char name[64]; struct mac mac; bool attached, leased; addr_t addresses[8]; size_t count; int64_t port; };
-struct drop_fact { int64_t port; char guest[64], kind[16], reason[24]; uint64_t frames, sent; };
-struct forward_fact { char listen[160], to[160], guest[64]; };
+struct guest_fact { char name[GUEST_TEXT_SIZE]; struct mac mac; bool attached, leased; addr_t addresses[8]; size_t count; int64_t port; };
+struct drop_fact { int64_t port; char guest[GUEST_TEXT_SIZE], kind[16], reason[24]; uint64_t frames, sent; };
+struct forward_fact { char listen[160], to[160], guest[GUEST_TEXT_SIZE]; };
 struct gap { char what[96], why[160]; };
 
 /* Who answered a probe. */

@@ -31,6 +31,8 @@ bool gather_read(const char *path, char *into, size_t size);
 void gather_lan_status(struct facts *f, const json_t *status);
 void gather_lan_list(struct facts *f, const json_t *list);
 void gather_lan_forwards(struct facts *f, const json_t *reply);
+/** gather_lan_guest() - a target that was written as a MAC or an address gets the name by which findings know that guest; pure */
+void gather_lan_guest(struct facts *f);
 /**
  * gather_client() - the DHCP clients that this process is, if it is one
  * @uid:     whose it is: root is told to type a client's words again, so that they must be root's own already; an ordinary user's count

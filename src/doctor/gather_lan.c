@@ -57,6 +57,14 @@ static void keep_guest(struct facts *f, const json_t *json)
 			g->count++;
 }
 
+/* By which findings know a guest: its name, or its MAC if it has none */
+static void copy_name(char into[static GUEST_TEXT_SIZE], const struct guest_fact *g)
+{
+	char mac[MAC_TEXT_SIZE];
+
+	snprintf(into, GUEST_TEXT_SIZE, "%s", *g->name ? g->name : mac_format(g->mac, mac));
+}
+
 static void keep_drop(struct facts *f, const json_t *port, const json_t *json)
 {
 	struct drop_fact *d = facts_add(f, lan.drops, lan.drop_count);
@@ -70,7 +78,7 @@ static void keep_drop(struct facts *f, const json_t *port, const json_t *json)
 	d->sent = number(port, "frames_to_guest");
 	for (size_t i = 0; i < f->lan.guest_count; i++)
 		if (f->lan.guests[i].port == d->port && f->lan.guests[i].attached)
-			snprintf(d->guest, sizeof(d->guest), "%s", f->lan.guests[i].name);
+			copy_name(d->guest, &f->lan.guests[i]);
 }
 
 void gather_lan_list(struct facts *f, const json_t *list)
@@ -197,13 +205,13 @@ static void read_pid(struct lan_facts *lan)
 
 	if (path && strlen(path) > strlen("control")) {
 		strcpy(path + strlen(path) - strlen("control"), "pid");
-		if (gather_read(path, text, sizeof(text)))
+		/* To be written behind "kill": 0 and below mean many processes, 1 the first of all. */
+		if (gather_read(path, text, sizeof(text)) && strtol(text, NULL, 10) > 1)
 			lan->pid = (pid_t)strtol(text, NULL, 10);
 	}
 }
 
-/* A guest that was written as a MAC or an address gets its name, by which findings know it. */
-static void name_guest(struct facts *f)
+void gather_lan_guest(struct facts *f)
 {
 	struct mac mac;
 	addr_t a;
@@ -214,8 +222,10 @@ static void name_guest(struct facts *f)
 
 		for (size_t k = 0; addr_parse(f->target.guest, &a) && k < g->count; k++)
 			is |= addr_equal(a, g->addresses[k]);
-		if (is && *g->name)
-			snprintf(f->target.guest, sizeof(f->target.guest), "%s", g->name);
+		if (!is)
+			continue;
+		copy_name(f->target.guest, g);
+		return;
 	}
 }
 
@@ -243,5 +253,5 @@ void gather_lan(struct facts *f)
 		else
 			facts_gap(f, "the LAN's guests", "%s: %s", f->lan.control, strerror(-fd));
 	}
-	name_guest(f);
+	gather_lan_guest(f);
 }

@@ -94,6 +94,28 @@ static void the_daemons_answers(void **state)
 	json_decref(forwards);
 }
 
+/* A guest without a name is known by its MAC, however it is asked for. */
+static void a_guest_without_a_name(void **state)
+{
+	static const char *const written[] = { "10.0.2.16", "52:54:00:00:00:0A" };
+	json_t *list = json_loads("{\"guests\":[{\"name\":\"web\",\"mac\":\"52:54:00:00:00:01\",\"state\":\"attached\",\"port\":3,"
+		"\"addresses\":[\"10.0.2.15\"]},{\"name\":null,\"mac\":\"52:54:00:00:00:0a\",\"state\":\"attached\",\"port\":4,"
+		"\"addresses\":[\"10.0.2.16\"]}],\"ports\":[{\"id\":4,\"kind\":\"stream\",\"drops\":[{\"reason\":\"port-full\",\"frames\":20}]}]}", 0, NULL);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(written); i++) {
+		struct facts f = { 0 };
+
+		strcpy(f.target.guest, written[i]);
+		gather_lan_list(&f, list);
+		gather_lan_guest(&f);
+		assert_string_equal(f.target.guest, "52:54:00:00:00:0a");
+		assert_string_equal(f.lan.drops[0].guest, "52:54:00:00:00:0a");
+		facts_fini(&f);
+	}
+	json_decref(list);
+}
+
 /* --- DHCP clients --- */
 
 static struct facts with_link(const char *name)
@@ -314,6 +336,7 @@ int main(void)
 		cmocka_unit_test(cards_of_a_qemu),
 		cmocka_unit_test(cards_of_an_old_qemu),
 		cmocka_unit_test(the_daemons_answers),
+		cmocka_unit_test(a_guest_without_a_name),
 		cmocka_unit_test(clients_by_their_words),
 		cmocka_unit_test(clients_of_root_alone),
 		cmocka_unit_test(arp_answers),
