@@ -33,14 +33,17 @@ static char *fail(int error)
 
 char *file_read_text(const char *path)
 {
-	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* A pipe of that name would keep us waiting for who writes into it. */
+	_cleanup_fd_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	_cleanup_(freep) char *text = NULL;
 	struct stat st;
 	int r;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return NULL;
-	if (!S_ISREG(st.st_mode) || st.st_size > TEXT_MAX)
+	if (!S_ISREG(st.st_mode))
+		return fail(S_ISDIR(st.st_mode) ? EISDIR : EINVAL);
+	if (st.st_size > TEXT_MAX)
 		return fail(EFBIG);
 	text = calloc(1, (size_t)st.st_size + 1);
 	if (!text)

@@ -2,7 +2,7 @@
 /* Small files as a whole: read, and replaced so that a reader sees the old or the new one. */
 #pragma once
 
-/** file_read_text() - Return: malloc'd text, or NULL with errno (EFBIG beyond 16 MiB, EINVAL where it holds a NUL) */
+/** file_read_text() - Return: malloc'd text, or NULL with errno (EFBIG beyond 16 MiB, EINVAL where it holds a NUL or is no file, EISDIR) */
 char *file_read_text(const char *path);
 
 /**

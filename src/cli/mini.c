@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "cli/mini.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
+#include <fnmatch.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -29,7 +31,7 @@ char *mini_build(void)
 {
 	_cleanup_(freep) char *program = paths_own_program("mini-build"), *cache = paths_cache();
 	_cleanup_(freep) char *folder = cache ? paths_join(cache, "mini") : NULL;
-	char path[PATH_MAX];
+	char path[PATH_MAX] = "";
 	int r;
 
 	if (!program || !folder) {
@@ -91,18 +93,25 @@ static int make_key(const char *path, char *const *argv, const char *made, const
 	return 0;
 }
 
-static int make_openssh_key(const char *path)
+/* Both halves or neither: a mini takes the public one, ssh offers the other. */
+static int make_openssh_key(const char *path, const char *public)
 {
-	_cleanup_(freep) char *made = NULL, *made_public = NULL, *public = NULL;
+	_cleanup_(freep) char *made = NULL, *made_public = NULL;
 	int r;
 
-	if (!access(path, R_OK))
+	if (!access(path, R_OK) && !access(public, R_OK))
 		return 0;
-	if (asprintf(&made, "%s.new", path) < 0 || asprintf(&made_public, "%s.new.pub", path) < 0 || asprintf(&public, "%s.pub", path) < 0)
+	if (asprintf(&made, "%s.new", path) < 0 || asprintf(&made_public, "%s.new.pub", path) < 0)
 		return -ENOMEM;
+	/* Until the other half is there, none of an older key is. */
+	unlink(public);
 	r = make_key(path, (char *[]){ "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "hospes", "-f", made, NULL }, made,
 		     "openssh-client", true);
-	return r < 0 ? r : rename(made_public, public) < 0 ? -errno : 0;
+	if (!r && rename(made_public, public) < 0) {
+		r = -errno;
+		log_error("cannot write the key %s: %s", public, strerror(-r));
+	}
+	return r;
 }
 
 static int make_dropbear_key(const char *path)
@@ -133,21 +142,34 @@ static int add_dropbear_public(FILE *to, const char *path)
 	return 0;
 }
 
-/* All public keys that a glob() pattern finds; those that cannot be read are the user's business. */
-static void add_public_files(FILE *to, const char *pattern)
+static void add_public_file(FILE *to, const char *path)
 {
-	glob_t found;
+	_cleanup_(freep) char *text = file_read_text(path);
 
-	if (glob(pattern, 0, NULL, &found))
-		return;
-	for (size_t i = 0; i < found.gl_pathc; i++) {
-		_cleanup_(freep) char *text = file_read_text(found.gl_pathv[i]);
+	if (text && strlen(text) < KEY_FILE_MAX * 4)
+		fprintf(to, "%s\n", text);
+}
 
-		/* Certificates are signed for hosts that know who signs: not here. */
-		if (text && !strstr(found.gl_pathv[i], "-cert.pub") && strlen(text) < KEY_FILE_MAX * 4)
-			fprintf(to, "%s\n", text);
+static bool is_public_key(const char *name)
+{
+	/* Certificates are signed for hosts that know who signs: not here. */
+	return !fnmatch("*.pub", name, FNM_PERIOD) && fnmatch("*-cert.pub", name, 0);
+}
+
+static void dir_closep(DIR **dir) { if (*dir) closedir(*dir); }
+
+/* All public keys of a folder; those that cannot be read are the user's business. */
+static void add_public_files(FILE *to, const char *folder)
+{
+	_cleanup_(dir_closep) DIR *dir = opendir(folder);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		_cleanup_(freep) char *path = is_public_key(entry->d_name) ? paths_join(folder, entry->d_name) : NULL;
+
+		if (path)
+			add_public_file(to, path);
 	}
-	globfree(&found);
 }
 
 /* --- what is appended to the initrd --- */
@@ -166,21 +188,21 @@ static int add_file(FILE *archive, const char *as, const char *path)
 	return 0;
 }
 
-static int add_authorized(FILE *archive, const char *own_key, const char *guest_key)
+static int add_authorized(FILE *archive, const char *own_public, const char *guest_key)
 {
-	_cleanup_(freep) char *own_public = NULL, *text = NULL, *pattern = NULL;
 	const char *home = getenv("HOME");
+	_cleanup_(freep) char *text = NULL, *folder = home ? paths_join(home, ".ssh") : NULL;
 	size_t size = 0;
 	FILE *to = open_memstream(&text, &size);
 	int r;
 
 	if (!to)
 		return -ENOMEM;
-	if (asprintf(&own_public, "%s.pub", own_key) >= 0)
-		add_public_files(to, own_public);
-	if (home && asprintf(&pattern, "%s/.ssh/*.pub", home) >= 0)
-		add_public_files(to, pattern);
+	/* Ours first: what is too much is cut. */
 	r = add_dropbear_public(to, guest_key);
+	add_public_file(to, own_public);
+	if (folder)
+		add_public_files(to, folder);
 	if (fclose(to) == EOF)
 		return -ENOMEM;
 	if (!r)
@@ -192,10 +214,11 @@ static int add_keys(FILE *archive, const char *lan, const char *name)
 {
 	_cleanup_(freep) char *state = paths_state(lan), *host_keys = state ? paths_join(state, "host-keys") : NULL;
 	_cleanup_(freep) char *own_key = state ? paths_join(state, "id_ed25519") : NULL;
+	_cleanup_(freep) char *own_public = state ? paths_join(state, "id_ed25519.pub") : NULL;
 	_cleanup_(freep) char *guest_key = state ? paths_join(state, "guest-key") : NULL;
 	_cleanup_(freep) char *host_key = host_keys ? paths_join(host_keys, name) : NULL;
-	_cleanup_fd_ int lock = host_key && own_key && guest_key ? lock_folder(host_keys) : -ENOMEM;
-	int r = lock < 0 ? lock : make_openssh_key(own_key);
+	_cleanup_fd_ int lock = host_key && own_key && own_public && guest_key ? lock_folder(host_keys) : -ENOMEM;
+	int r = lock < 0 ? lock : make_openssh_key(own_key, own_public);
 
 	if (!r)
 		r = make_dropbear_key(guest_key);
@@ -205,7 +228,7 @@ static int add_keys(FILE *archive, const char *lan, const char *name)
 		r = add_file(archive, "etc/dropbear/host_key", host_key);
 	if (!r)
 		r = add_file(archive, "root/.ssh/id_dropbear", guest_key);
-	return r ? r : add_authorized(archive, own_key, guest_key);
+	return r ? r : add_authorized(archive, own_public, guest_key);
 }
 
 /* Copy the initrd that was built; what follows begins at a multiple of four. */
@@ -232,6 +255,7 @@ static int make_initrd(int fd, const char *folder, const char *lan, const char *
 	_cleanup_(freep) char *built = paths_join(folder, "initrd");
 	int copy = dup(fd), r;
 	FILE *to = copy < 0 ? NULL : fdopen(copy, "w");
+	bool whole;
 
 	if (!to || !built) {
 		fd_close(to ? -1 : copy);
@@ -242,9 +266,12 @@ static int make_initrd(int fd, const char *folder, const char *lan, const char *
 	r = copy_built(to, built);
 	if (!r)
 		r = add_keys(to, lan, name);
-	if (!r)
-		r = cpio_end(to);
-	return fclose(to) == EOF && !r ? -EIO : r;
+	whole = r || !cpio_end(to);
+	if ((fclose(to) == EOF || !whole) && !r) {
+		r = -EIO;
+		log_error("cannot write the guest's initrd into memory: %s", strerror(errno));
+	}
+	return r;
 }
 
 int mini_prepare(struct mini *out, const char *folder, const char *lan, const char *name)
@@ -252,6 +279,8 @@ int mini_prepare(struct mini *out, const char *folder, const char *lan, const ch
 	struct mini m = { .fd = memfd_create("hospes-initrd", MFD_CLOEXEC) };
 	int r = m.fd < 0 ? -errno : make_initrd(m.fd, folder, lan, name);
 
+	if (m.fd < 0)
+		log_error("cannot make a file in memory: %s", strerror(-r));
 	if (!r) {
 		m.kernel = paths_join(folder, "kernel");
 		if (asprintf(&m.initrd, "/dev/fd/%d", m.fd) < 0)

@@ -138,6 +138,21 @@ def test_down_after_accidents(fresh):
     assert_nothing_left(fresh)
 
 
+def test_half_a_key(fresh):
+    """A key whose public half is missing is made anew; a pipe among the user's keys is not waited for."""
+    home = fresh.path / "home"
+    for folder in (home / ".ssh", home / ".local/state/hospes/default"):
+        fresh.run("mkdir", "-p", "-m", "700", folder)
+    fresh.run("mkfifo", home / ".ssh/pipe.pub")
+    key = home / ".local/state/hospes/default/id_ed25519"
+    fresh.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+    fresh.run("rm", f"{key}.pub")
+    fresh.hospes("run", "--detach", "mini")
+    fresh.wait_ssh("mini")
+    fresh.run("rm", home / ".ssh/pipe.pub")
+    assert fresh.run("ssh-keygen", "-y", "-f", key).split()[:2] == (home / f"{key}.pub").read_text().split()[:2]
+
+
 def test_two_at_once(fresh):
     """Guests that are started in one moment get names and addresses of their own, though each starts the LAN."""
     started = [fresh.popen("hospes", "run", "--detach", "mini", stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]

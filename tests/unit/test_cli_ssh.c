@@ -208,6 +208,13 @@ static void files_are_replaced_whole(void **state)
 	free(text);
 	unlink(link);
 	unlink(file);
+	/* Nobody writes into it: that is not waited for. */
+	assert_int_equal(mkfifo(file, 0600), 0);
+	assert_null(file_read_text(file));
+	assert_int_equal(errno, EINVAL);
+	unlink(file);
+	assert_null(file_read_text(folder));
+	assert_int_equal(errno, EISDIR);
 	assert_null(file_read_text(file));
 	assert_int_equal(errno, ENOENT);
 	/* Nothing else was left beside it. */
