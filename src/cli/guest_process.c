@@ -111,7 +111,10 @@ static void show_log(const struct guest_process *p)
 		fprintf(stderr, "%s%s", text, text[strlen(text) - 1] == '\n' ? "" : "\n");
 }
 
-/* Wait until QEMU answers; then whoever waits is told, and the terminal let go. */
+/*
+ * Wait until QEMU answers; then whoever waits is told, and the terminal let go. One that runs but does not answer for long is no reason to
+ * keep anybody waiting until its end.
+ */
 static void tell_ready(const struct guest_process *p, pid_t pid)
 {
 	usec_t end = usec_now() + START_TIMEOUT;
@@ -123,8 +126,10 @@ static void tell_ready(const struct guest_process *p, pid_t pid)
 
 		if (qmp >= 0)
 			break;
-		if (waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOHANG | WNOWAIT) < 0 || ended.si_pid || usec_now() > end)
+		if (waitid(P_PID, (id_t)pid, &ended, WEXITED | WNOHANG | WNOWAIT) < 0 || ended.si_pid)
 			return;
+		if (usec_now() > end)
+			break;
 	}
 	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	if (null >= 0) {

@@ -153,6 +153,15 @@ def test_half_a_key(fresh):
     assert fresh.run("ssh-keygen", "-y", "-f", key).split()[:2] == (home / f"{key}.pub").read_text().split()[:2]
 
 
+def test_a_qemu_that_does_not_answer(fresh):
+    """It is not waited for longer than for a slow one."""
+    silent = fresh.bin / "qemu-silent"
+    silent.write_text('#!/bin/sh\n[ "$1" != -version ] || { echo "QEMU emulator version 7.2.0"; exit 0; }\nexec sleep 300\n')
+    silent.chmod(0o755)
+    assert "guest mini runs" in fresh.hospes("run", "--detach", "mini", environment={"HOSPES_QEMU": str(silent)})
+    fresh.hospes("down")
+
+
 def test_two_at_once(fresh):
     """Guests that are started in one moment get names and addresses of their own, though each starts the LAN."""
     started = [fresh.popen("hospes", "run", "--detach", "mini", stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]
