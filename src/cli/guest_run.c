@@ -40,7 +40,7 @@ int guest_publish_parse(struct guest_publish *out, const char *text, char *error
 	char listen[FORWARD_TEXT_SIZE], to[32], ignored[FORWARD_TEXT_SIZE];
 	struct forward_rule rule;
 
-	if (!colon || colon == text || strlen(text) >= sizeof(listen)) {
+	if (!colon || colon == text || strlen(text) >= sizeof(listen) || strcspn(colon + 1, "/") >= sizeof(out->port)) {
 		snprintf(error, size, "\"%s\": [ADDRESS:]HOSTPORT:GUESTPORT is expected, as in 8080:80", text);
 		return -EINVAL;
 	}

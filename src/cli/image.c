@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include "base/fd.h"
 #include "base/log.h"
+#include "cli/words.h"
 
 #define MAGIC_MAX 8
 
@@ -27,6 +28,18 @@ static const struct { off_t at; unsigned char size; char magic[MAGIC_MAX]; const
 	/* The volume descriptor of ECMA-119, in sector 16. Last: other kinds may hold one as their contents. */
 	{ 32769, 5, "CD001", .format = "raw", .cdrom = true },
 };
+
+/* A line for a person to type. */
+static void say_packed(const char *path, const char *program)
+{
+	_cleanup_words_ struct words words = { 0 };
+	_cleanup_(freep) char *line = NULL;
+
+	words_add(&words, "%s", program);
+	words_add(&words, "%s%s", *path == '-' ? "./" : "", path);
+	line = words_quote(&words);
+	log_error("%s is packed; unpack it first, with: %s", path, line ? line : program);
+}
 
 static int open_image(const char *path, bool readonly)
 {
@@ -77,7 +90,7 @@ int image_look(struct image *out, const char *path, bool readonly)
 		if (pread(fd, bytes, kinds[i].size, kinds[i].at) != kinds[i].size || memcmp(bytes, kinds[i].magic, kinds[i].size))
 			continue;
 		if (kinds[i].packed) {
-			log_error("%s is packed; unpack it first, with: %s %s", path, kinds[i].packed, path);
+			say_packed(path, kinds[i].packed);
 			return -EINVAL;
 		}
 		*out = (struct image){ .format = kinds[i].format, .cdrom = kinds[i].cdrom };

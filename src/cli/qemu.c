@@ -43,6 +43,10 @@ int qemu_find(struct qemu_program *out)
 	for (size_t i = 0; !uname(&machine) && i < ARRAY_SIZE(arches); i++)
 		if (!strcmp(machine.machine, arches[i].machine))
 			arch = arches[i].arch, package = arches[i].package;
+	if (own && strlen(own) >= sizeof(out->path)) {
+		log_error("HOSPES_QEMU names a program whose path is longer than %zu bytes; link it to a shorter one", sizeof(out->path) - 1);
+		return -ENAMETOOLONG;
+	}
 	if (own && *own)
 		snprintf(out->path, sizeof(out->path), "%s", own);
 	else

@@ -64,6 +64,8 @@ def test_images_that_are_none(user):
     assert "0 bytes" in one_line(user.fails("run", "empty.img"))
     write(user, "disk.img.xz", b"\xfd7zXZ\0" + bytes(1000))
     assert "unxz disk.img.xz" in one_line(user.fails("run", "disk.img.xz"))
+    write(user, "it's; a disk.xz", b"\xfd7zXZ\0" + bytes(1000))
+    assert "unxz 'it'\\''s; a disk.xz'" in one_line(user.fails("run", "it's; a disk.xz"))
     write(user, "secret.img", bytes(4096), 0o000)
     assert "not yours to read" in one_line(user.fails("run", "secret.img"))
     write(user, "fixed.img", bytes(4096), 0o444)
@@ -76,6 +78,7 @@ def test_no_qemu(user):
     nowhere.mkdir(mode=0o755)
     message = one_line(user.fails("run", "mini", environment={"HOSPES_QEMU": "/nonexistent/qemu"}))
     assert "/nonexistent/qemu" in message
+    assert "HOSPES_QEMU" in one_line(user.fails("run", "mini", environment={"HOSPES_QEMU": "/bin/" + "./" * 200 + "true"}))
     hospes = user.bin / "hospes"
     message = one_line(user.run(hospes, "run", "mini", status=1, environment={"PATH": str(nowhere)}) or user.stderr)
     assert "apt install qemu-system-x86" in message

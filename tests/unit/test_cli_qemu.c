@@ -251,6 +251,7 @@ static void test_publish(void **state)
 	assert_publish("8080:800000000080", NULL, NULL);
 	assert_publish("8080:80/tcp/udp", NULL, NULL);
 	assert_publish("8080:80x", NULL, NULL);
+	assert_publish("8080:0000080x", NULL, NULL);
 	memset(huge, '1', sizeof(huge) - 1);
 	huge[sizeof(huge) - 1] = 0;
 	memcpy(huge + 390, ":80", 3);
