@@ -14,6 +14,7 @@
 
 #define COMMAND_SIZE 65536
 #define WORDS_MAX    1024
+#define TEXT_SIZE    1024    /* of what is read of small files */
 
 static void dir_closep(DIR **dir) { if (*dir) closedir(*dir); }
 
@@ -30,22 +31,28 @@ static enum namespace network_of(pid_t pid)
 	return strcmp(own, its) ? ANOTHER : OURS;
 }
 
+/* Where a line of a small file begins with @start, a newline before it. Return: NULL if there is none. */
+static const char *find_line(const char *path, const char *start, char text[static TEXT_SIZE])
+{
+	FILE *file = fopen(path, "re");
+	size_t got;
+
+	if (!file)
+		return NULL;
+	got = fread(text, 1, TEXT_SIZE - 1, file);
+	fclose(file);
+	text[got] = 0;
+	return strstr(text, start);
+}
+
 /* The name of the tap behind a descriptor, from its fdinfo ("iff:\ttap0"). */
 static bool read_tap(pid_t pid, const char *fd, char into[static IFNAMSIZ])
 {
-	char path[64], text[512];
+	char path[64], text[TEXT_SIZE];
 	const char *line;
-	FILE *file;
-	size_t got;
 
 	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%.20s", pid, fd);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	got = fread(text, 1, sizeof(text) - 1, file);
-	fclose(file);
-	text[got] = 0;
-	line = strstr(text, "\niff:");
+	line = find_line(path, "\niff:", text);
 	return line && sscanf(line, "\niff: %15s", into) == 1;
 }
 
@@ -244,19 +251,11 @@ static size_t read_words(pid_t pid, char *text, char **words)
  */
 static bool read_uid(pid_t pid, uid_t *uid)
 {
-	char path[64], text[1024];
+	char path[64], text[TEXT_SIZE];
 	const char *line;
-	FILE *file;
-	size_t got;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	got = fread(text, 1, sizeof(text) - 1, file);
-	fclose(file);
-	text[got] = 0;
-	line = strstr(text, "\nUid:");
+	line = find_line(path, "\nUid:", text);
 	return line && sscanf(line, "\nUid: %*u %u", uid) == 1;
 }
 
