@@ -20,6 +20,8 @@
 #define ARP_WAIT    (1 * USEC_S)
 #define DHCP_WAIT   (3 * USEC_S)   /* servers look first whether the address is free */
 #define ATTEMPTS    2
+#define AGAIN       (USEC_S / 2)   /* when what was asked is asked once more: a frame may be lost */
+#define FRAME_WAIT  (1 * USEC_S)   /* for the rest of a frame that has begun */
 #define ANSWERS_MAX 64
 #define FRAME_SIZE  65550
 
@@ -27,6 +29,7 @@
 struct place {
 	int fd;
 	bool stream;         /* each frame stands behind its length: a port of a user LAN */
+	bool closed;         /* nothing more comes from there */
 	uint8_t *frame;      /* FRAME_SIZE */
 };
 
@@ -67,8 +70,10 @@ static void place_send(struct place *p, const uint8_t *frame, size_t size)
 	uint8_t length[4] = { 0, 0, (uint8_t)(size >> 8), (uint8_t)size };
 	struct iovec parts[] = { { length, sizeof(length) }, { (void *)(uintptr_t)frame, size } };
 
-	/* A probe that is lost is sent again. */
-	if (writev(p->fd, parts + !p->stream, 1 + p->stream) < 0)
+	struct msghdr message = { .msg_iov = parts + !p->stream, .msg_iovlen = 1 + (size_t)p->stream };
+
+	/* One that is lost is sent again. */
+	if (sendmsg(p->fd, &message, MSG_NOSIGNAL) < 0)
 		return;
 }
 
@@ -98,7 +103,7 @@ static bool read_all(int fd, uint8_t *into, size_t size, usec_t until)
 /* Return: the size of the next frame, or 0 when the time is up. */
 static size_t place_receive(struct place *p, usec_t until)
 {
-	uint8_t length[4];
+	uint8_t length[4] = { 0 };
 	uint32_t size;
 
 	if (!p->stream) {
@@ -106,10 +111,13 @@ static size_t place_receive(struct place *p, usec_t until)
 
 		return got > 0 ? (size_t)got : 0;
 	}
-	if (!read_all(p->fd, length, sizeof(length), until))
+	if (!wait_readable(p->fd, until))
 		return 0;
+	until = usec_now() + FRAME_WAIT;
+	p->closed = !read_all(p->fd, length, sizeof(length), until);
 	size = (uint32_t)length[0] << 24 | (uint32_t)length[1] << 16 | (uint32_t)length[2] << 8 | length[3];
-	return size <= FRAME_SIZE && read_all(p->fd, p->frame, size, until) ? size : 0;
+	p->closed = p->closed || size > FRAME_SIZE || !read_all(p->fd, p->frame, size, until);
+	return p->closed ? 0 : size;
 }
 
 static void keep_answer(struct facts *f, struct answer_fact **list, size_t *count, const struct answer_fact *answer)
@@ -124,21 +132,38 @@ static void keep_answer(struct facts *f, struct answer_fact **list, size_t *coun
 		*kept = *answer;
 }
 
+/* Hand each frame that comes for some time to @take. */
+static void hear(struct probe *p, usec_t wait, void (*take)(struct probe *p, size_t size))
+{
+	usec_t until = usec_now() + wait;
+
+	while (!p->place.closed && usec_now() < until) {
+		size_t size = place_receive(&p->place, until);
+
+		if (size)
+			take(p, size);
+	}
+}
+
 /* --- DHCP servers --- */
+
+static void take_offer(struct probe *p, size_t size)
+{
+	struct answer_fact server;
+
+	if (probe_read_offer(p->place.frame, size, p->xid, &server))
+		keep_answer(p->f, &p->f->probe.dhcp, &p->f->probe.dhcp_count, &server);
+}
 
 static void probe_dhcp(struct probe *p)
 {
 	uint8_t frame[PROBE_FRAME_MAX];
-	usec_t until = usec_now() + DHCP_WAIT;
-	struct answer_fact server;
-	size_t size;
+	size_t size = probe_discover(frame, p->mac, p->xid);
 
 	p->f->probe.dhcp_asked = true;
-	place_send(&p->place, frame, probe_discover(frame, p->mac, p->xid));
-	while (usec_now() < until) {
-		size = place_receive(&p->place, until);
-		if (size && probe_read_offer(p->place.frame, size, p->xid, &server))
-			keep_answer(p->f, &p->f->probe.dhcp, &p->f->probe.dhcp_count, &server);
+	for (int i = 1; i <= ATTEMPTS; i++) {
+		place_send(&p->place, frame, size);
+		hear(p, i < ATTEMPTS ? AGAIN : DHCP_WAIT, take_offer);
 	}
 }
 
@@ -159,18 +184,20 @@ static void ask_all(struct probe *p)
 			place_send(&p->place, frame, probe_arp(frame, p->mac, any, f->neighbours[i].addr));
 }
 
-static void probe_addresses(struct probe *p)
+static void take_address(struct probe *p, size_t size)
 {
-	usec_t until = usec_now() + ARP_WAIT;
 	struct answer_fact who;
 	struct mac to;
-	size_t size;
 
-	ask_all(p);
-	while (usec_now() < until) {
-		size = place_receive(&p->place, until);
-		if (size && probe_read_arp(p->place.frame, size, &who, &to) && mac_equal(to, p->mac))
-			keep_answer(p->f, &p->f->probe.addresses, &p->f->probe.address_count, &who);
+	if (probe_read_arp(p->place.frame, size, &who, &to) && mac_equal(to, p->mac))
+		keep_answer(p->f, &p->f->probe.addresses, &p->f->probe.address_count, &who);
+}
+
+static void probe_addresses(struct probe *p)
+{
+	for (int i = 1; i <= ATTEMPTS; i++) {
+		ask_all(p);
+		hear(p, i < ATTEMPTS ? AGAIN : ARP_WAIT, take_address);
 	}
 }
 
@@ -264,6 +291,8 @@ int probe_run(struct facts *f)
 	probe_addresses(&p);
 	if (!p.place.stream)
 		probe_uplink(&p);
+	if (p.place.closed)
+		facts_gap(f, "all that probes would show", "the LAN ended while they ran");
 	fd_close(p.place.fd);
 	return f->failed ? -ENOMEM : 0;
 }
