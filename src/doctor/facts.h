@@ -20,6 +20,7 @@
 
 #define PROGRAM_NAME 16      /* as the kernel keeps it */
 #define GUEST_TEXT_SIZE 64   /* a name or a MAC */
+#define ACCOUNT_SIZE 33      /* useradd(8), groupadd(8): 32 bytes */
 
 /* What is examined. */
 struct target {
@@ -59,8 +60,8 @@ struct dhcp_client {
 /* A network card in a QEMU's arguments; link: its tap */
 struct nic_fact { pid_t pid; char link[IFNAMSIZ]; bool on_lan, by_default; struct mac mac; };
 
-struct device_fact { char path[24]; bool there, opens; int error; unsigned int mode; gid_t gid; char group_name[32]; };
-struct owner_wish { char tap[IFNAMSIZ], user[32]; int64_t uid; };
+struct device_fact { char path[24]; bool there, opens; int error; unsigned int mode; gid_t gid; char group_name[ACCOUNT_SIZE]; };
+struct owner_wish { char tap[IFNAMSIZ], user[ACCOUNT_SIZE]; int64_t uid; };
 struct guest_fact { char name[GUEST_TEXT_SIZE]; struct mac mac; bool attached, leased; addr_t addresses[8]; size_t count; int64_t port; };
 struct drop_fact { int64_t port; char guest[GUEST_TEXT_SIZE], kind[16], reason[24]; uint64_t frames, sent; };
 struct forward_fact { char listen[160], to[160], guest[GUEST_TEXT_SIZE]; };
@@ -101,7 +102,7 @@ enum kvm_state { KVM_UNKNOWN, KVM_WORKS, KVM_BROKEN };
 struct facts {
 	struct target target;
 	bool root;
-	char user[32];                         /* who asks: behind sudo, whoever typed it */
+	char user[ACCOUNT_SIZE];               /* who asks: behind sudo, whoever typed it */
 	uid_t uid;
 	struct snapshot *net;                  /* links, addresses, routes */
 	int mac_fixed;                         /* of the bridge: 1, 0, or -1 if that is not known */

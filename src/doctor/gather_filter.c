@@ -32,6 +32,7 @@ static FILE *start_nft(pid_t *pid)
 	static char *const words[] = { "nft", "-j", "list", "ruleset", NULL };
 	posix_spawn_file_actions_t actions;
 	int ends[2], r;
+	FILE *from;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return NULL;
@@ -42,10 +43,13 @@ static FILE *start_nft(pid_t *pid)
 	r = posix_spawn(pid, "/usr/sbin/nft", &actions, NULL, words, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	close(ends[1]);
-	if (!r)
-		return fdopen(ends[0], "r");
+	from = r ? NULL : fdopen(ends[0], "r");
+	if (from)
+		return from;
 	close(ends[0]);
-	errno = r;
+	if (!r)
+		waitpid(*pid, NULL, 0); /* ended by SIGPIPE */
+	errno = r ? r : ENOMEM;
 	return NULL;
 }
 

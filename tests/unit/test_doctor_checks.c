@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The checks, on hosts that are written by hand. */
 #include "unit.h"
+#include <errno.h>
 #include <unistd.h>
 #include "doctor/check.h"
 #include "doctor/gather.h"
@@ -535,6 +536,19 @@ static void one_lease_for_two(void **state)
 	finds(f, "duplicate-address", SEVERITY_ERROR, NULL);
 }
 
+/* An account's name may have 32 bytes, and stands whole in the line. */
+static void long_accounts(void **state)
+{
+	struct facts f = host(HOST("", "", "", ""));
+	struct device_fact *d = facts_add(&f, devices, device_count);
+
+	(void)state;
+	*d = (struct device_fact){ .path = "/dev/kvm", .there = true, .mode = 0660, .gid = 7, .error = EACCES };
+	memset(d->group_name, 'g', sizeof(d->group_name) - 1);
+	memset(f.user, 'u', sizeof(f.user) - 1);
+	finds(f, "kvm", SEVERITY_WARNING, "usermod -aG gggggggggggggggggggggggggggggggg uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -559,6 +573,7 @@ int main(void)
 		cmocka_unit_test(gates),
 		cmocka_unit_test(resolvers),
 		cmocka_unit_test(probes),
+		cmocka_unit_test(long_accounts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
