@@ -202,6 +202,8 @@ void check_forward_away(const struct facts *f, struct findings *out)
 
 /* --- drops --- */
 
+#define MISSED_AT_START 32   /* frames, of those that come before a guest's driver runs */
+
 struct drop_word {
 	enum drop reason;
 	enum severity severity;
@@ -227,7 +229,7 @@ static void judge_drop(const struct facts *f, struct findings *out, const struct
 {
 	const char *who = *d->guest ? say(out, "guest %s", d->guest) : say(out, "port %lld (%s)", (long long)d->port, d->kind);
 
-	if (w->one_in && d->sent / w->one_in >= d->frames)
+	if (w->one_in && (d->frames < MISSED_AT_START || d->sent / w->one_in >= d->frames))
 		return;
 	findings_add(out, (struct finding){
 		.severity = w->severity,

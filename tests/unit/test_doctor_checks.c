@@ -325,6 +325,7 @@ static void drops(void **state)
 {
 	static const struct { const char *reason; uint64_t frames, sent; bool said; } cases[] = {
 		{ "spoofed-mac", 1, 1000000, true }, { "spoofed-ip", 1, 0, true }, { "port-full", 5, 1000, false }, { "port-full", 50, 1000, true },
+		{ "port-full", 16, 40, false },
 		{ "pool-exhausted", 1, 0, true }, { "ttl", 1000, 0, false }, { "checksum", 1, 0, false },
 	};
 
