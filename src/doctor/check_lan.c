@@ -219,9 +219,10 @@ static const struct drop_word drop_words[] = {
 		"inside the guest, look for a fixed address or a network that is not this LAN's: ip address" },
 	{ DROP_MAC_TABLE_FULL, SEVERITY_WARNING, 0, "inside a guest, something makes up MACs" },
 	{ DROP_POOL_EXHAUSTED, SEVERITY_ERROR, 0,
-		"write a larger network into the LAN's file (IPv4 = 10.7.0.0/16), then type hospes restart" },
+		"write a larger network into the LAN's file (IPv4 = 10.7.0.0/16), then type hospes restart LAN" },
 	{ DROP_FLOW_TABLE_FULL, SEVERITY_WARNING, 0,
-		"write a larger number into the LAN's file (Flows = 65536), then type hospes restart" },
+		"look in the guests for a program that opens connections without end: a LAN carries 65536 at the most; where the LAN's file has a "
+		"smaller number (Flows), write a larger one, then type hospes restart LAN" },
 	{ DROP_NO_DESCRIPTOR, SEVERITY_WARNING, 0, "raise the limit of open files (ulimit -Hn) before hospes up" },
 };
 
