@@ -14,6 +14,11 @@ from tests.support.qemu import QemuGuest, move
 
 CHUNK = 4096
 
+# Not a multiple of 256 KiB. QEMU before 9.0 under TCG loses what the guest's processor writes while its dirty bitmap is read by whole words
+# ("physmem: Fix migration dirty bitmap coherency with TCG memory access"): the guest finds a part of its memory old, and crashes in one
+# migration of twenty, with any network. Read page by page, as it must be then, it loses nothing.
+MEMORY = "196616K"
+
 
 class Stream(threading.Thread):
     """A server whose client sends back all that comes. Each chunk says its number; what is lost, doubled or out of order shows, and how long it stood still."""
@@ -66,11 +71,11 @@ class Stream(threading.Thread):
         assert not self.error and self.got == self.sent > 0, (self.error, self.got, self.sent)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def guest(user):
     """A guest that runs; its address is its lease."""
     user.hospes("up")
-    made = QemuGuest(user, "moving")
+    made = QemuGuest(user, "moving", memory=MEMORY)
     try:
         made.boot()
         made.address = made.dhcp()
@@ -79,9 +84,9 @@ def guest(user):
         made.close()
 
 
-def call(user, method):
+def call(user, method, lan="default"):
     with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:
-        connection.connect(str(user.runtime() / "control"))
+        connection.connect(str(user.runtime(lan) / "control"))
         return varlink(connection, method)
 
 
@@ -105,11 +110,11 @@ def stream(world, guest):
             yield made
 
 
-def hand_over(user, source):
-    """Move the guest to a QEMU of its own; the one it was at ends. Return: the other, and whether pages were logged on the way."""
+def hand_over(user, source, lan="default"):
+    """Move the guest to another QEMU. Return: that one, whether pages were logged on the way, and what QEMU tells of the move."""
     path = user.path / "home" / "migration"
     path.unlink(missing_ok=True)
-    target = QemuGuest(user, source.name, more=["-incoming", f"unix:{path}"])
+    target = QemuGuest(user, source.name, memory=MEMORY, lan=lan, more=["-incoming", f"unix:{path}"])
     target.spawn()
     wait_for(path.exists, 10, "the other QEMU to listen")
     pid, seen = call(user, "Status")["pid"], []
@@ -152,5 +157,23 @@ def test_a_connection_outlives_migrations(world, user, guest):
         here.shell("[ $(wget -qO- http://10.0.2.2:1/ 2>&1 | grep -c refused) = 1 ]")
 
 
-def port_of(user, guest):
-    return next(g["port"] for g in call(user, "List")["guests"] if g["name"] == guest.name)
+def port_of(user, guest, lan="default"):
+    return next(g["port"] for g in call(user, "List", lan)["guests"] if g["name"] == guest.name)
+
+
+def test_to_another_lan(world, user, guest):
+    """Between two LANs alike: the guest keeps its addresses, and opens new connections there at once."""
+    mac = guest.shell("cat /sys/class/net/eth0/address").strip()
+    user.write(".config/hospes/twin.lan", f"[LAN]\nIPv4 = 10.0.2.0/24\n[Guest]\nName = {guest.name}\nMAC = {mac}\nIPv4 = {guest.address}\n")
+    user.hospes("up", "twin")
+    with contextlib.ExitStack() as stack:
+        there, logged, _ = hand_over(user, guest, "twin")
+        stack.callback(there.close)
+        assert logged
+        guest.kill()
+        with stream(world, there) as flow:
+            flow.moves_on()
+            assert port_of(user, there, "twin")
+            flow.stop()
+        there.wait(20, status=None)
+        there.shell("ping -c 1 -W 5 10.0.2.2")

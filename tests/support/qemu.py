@@ -49,15 +49,15 @@ class Qmp:
 
 
 class QemuGuest(Console):
-    """A guest with a name on a user's default LAN; `more` are further words for QEMU. boot() starts it."""
+    """A guest with a name on a user's LAN; `more` are further words for QEMU. boot() starts it."""
 
     numbers = itertools.count()
 
-    def __init__(self, user, name, port="vhost", memory="192M", card="", more=()):
+    def __init__(self, user, name, port="vhost", memory="192M", card="", lan="default", more=()):
         self.user, self.monitor = user, None
         self.monitor_path = user.path / "home" / f"qmp-{next(self.numbers)}"
         words = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", memory, "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio",
-                 "-qmp", f"unix:{self.monitor_path},server=on,wait=off", *boot_words(user), *attach_words(user, name, port, memory, card), *more]
+                 "-qmp", f"unix:{self.monitor_path},server=on,wait=off", *boot_words(user), *attach_words(user, lan, name, port, memory, card), *more]
         super().__init__(name, user.command(words), user.environment, boot_seconds=90)
 
     def spawn(self):
@@ -90,10 +90,10 @@ def boot_words(user):
     return ["-kernel", str(folder / "kernel"), "-initrd", str(initrd), "-append", "console=ttyS0 rdinit=/guest-init quiet mitigations=off"]
 
 
-def attach_words(user, name, port, memory, card):
+def attach_words(user, lan, name, port, memory, card):
     """What hospes says, with more properties for the card."""
     size = memory.split(",")[0].removeprefix("size=")
-    words = shlex.split(user.hospes("qemu-args", "--port", port, "--name", name, *(["--mem", size] if port == "vhost" else [])))
+    words = shlex.split(user.hospes("qemu-args", "-l", lan, "--port", port, "--name", name, *(["--mem", size] if port == "vhost" else [])))
     if port == "vhost":
         assert words[:2] == ["-m", size]
         words = words[2:]
