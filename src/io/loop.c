@@ -169,7 +169,10 @@ static bool loop_look(struct loop *l)
 	return found;
 }
 
-/* Look again and again, at the descriptors too, between looks at pollers if there are any. Return: 1 if there was anything, 0 if not, or negative errno. */
+/*
+ * Look again and again, at the descriptors too, between looks at pollers if there are any. Return: 1 if there was anything, 0 if not, or
+ * negative errno.
+ */
 static int loop_look_for(struct loop *l, usec_t budget)
 {
 	usec_t start = usec_now(), before = start;

@@ -38,6 +38,7 @@ enum port_takes {
 	PORT_TAKES_UDP4_SEGMENTS = 8, /* GSO_UDP, of which version is not said */
 	PORT_TAKES_UDP6_SEGMENTS = 16,
 	PORT_TAKES_UDP_SEGMENTS = PORT_TAKES_UDP4_SEGMENTS | PORT_TAKES_UDP6_SEGMENTS,
+	PORT_TAKES_ALL = 31,
 };
 
 struct port_ops {

@@ -63,7 +63,7 @@ static struct world *world_new(enum host_access access, uint32_t flows)
 	};
 	w->now = usec_now();
 	assert_int_equal(switch_new(&w->sw, GUESTS + 1), 0);
-	w->gateway = fake_new(1, 15);
+	w->gateway = fake_new(1, PORT_TAKES_ALL);
 	assert_int_equal(switch_add(w->sw, &w->gateway->port), 0);
 	assert_int_equal(switch_register(w->sw, w->plan.mac, &w->gateway->port), 0);
 	for (int i = 0; i < GUESTS; i++) {

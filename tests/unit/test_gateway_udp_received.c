@@ -52,7 +52,7 @@ static void test_to_guest(void **state)
 {
 	struct world *w = *state;
 
-	w->port[0]->port.takes = 15;
+	w->port[0]->port.takes = PORT_TAKES_ALL;
 	for (int v6 = 0; v6 < 2; v6++) {
 		const char *addr = v6 ? OWN6 : OWN4;
 		int s = server(addr, 7000);
@@ -125,7 +125,7 @@ static void test_to_guest_many(void **state)
 	int s = server(OWN4, 7000);
 	uint16_t port = begin(w, OWN4, s);
 
-	w->port[0]->port.takes = 15;
+	w->port[0]->port.takes = PORT_TAKES_ALL;
 	guest_forget(w);
 	send_segments(s, a(OWN4), port, 0, 500, 10);
 	send_segments(s, a(OWN4), port, 500, 500, 10);
@@ -152,7 +152,7 @@ static void test_stranger(void **state)
 	uint16_t port = begin(w, OWN4, s);
 	struct flow *f = flow_next(w->flows, NULL);
 
-	w->port[0]->port.takes = 15;
+	w->port[0]->port.takes = PORT_TAKES_ALL;
 	guest_forget(w);
 	f->udp.remote_port = 7999;
 	send_segments(s, a(OWN4), port, 0, 100, 10);

@@ -312,7 +312,7 @@ static void test_clients(void **state)
 
 		assert_int_equal(hostsock_set(listening, a(own), HOSTSOCK_LOCAL, 1), 0);
 		guest_forget(w);
-		w->port[0]->port.takes = 15;
+		w->port[0]->port.takes = PORT_TAKES_ALL;
 		assert_int_equal(udp_from_client(w->udp, listening, &guest, guest_addr_of(0, v6), 5001, &run, &fresh, w->now), DROP_NONE);
 		assert_true(fresh);
 		assert_int_equal(w->port[0]->count, 1);

@@ -15,7 +15,7 @@ struct driver {
 	uint8_t buffer[64];
 };
 
-struct world { struct driver driver; struct vhost_memory memory; struct virtqueue ring; };
+struct world { struct driver driver; struct vhost_memory memory; struct vhost_log log; struct virtqueue ring; };
 
 static void world_init(struct world *w, bool packed)
 {
@@ -23,7 +23,7 @@ static void world_init(struct world *w, bool packed)
 
 	*w = (struct world){ .memory.count = 1 };
 	w->memory.regions[0] = (struct vhost_region){ .guest = GUEST, .size = sizeof(*d), .host = (uint8_t *)d };
-	w->ring = (struct virtqueue){ .size = SIZE, .memory = &w->memory, .packed = packed, .event_idx = true };
+	w->ring = (struct virtqueue){ .size = SIZE, .memory = &w->memory, .log = &w->log, .packed = packed, .event_idx = true };
 	if (packed) {
 		w->ring.slots = d->slots;
 		w->ring.driver_event = &d->driver_event;

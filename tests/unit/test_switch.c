@@ -21,7 +21,7 @@ static int setup(void **state)
 
 	assert_int_equal(switch_new(&w->sw, PORTS), 0);
 	for (int i = 0; i < PORTS; i++) {
-		w->p[i] = fake_new(i + 1, 15);
+		w->p[i] = fake_new(i + 1, PORT_TAKES_ALL);
 		assert_int_equal(switch_add(w->sw, &w->p[i]->port), 0);
 	}
 	w->now = 1000 * USEC_S;
