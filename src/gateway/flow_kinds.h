@@ -13,7 +13,6 @@ struct tcp_flow {
 	uint32_t rcv;               /* from the guest: next byte expected (RCV.NXT) */
 	uint32_t rcv_acked;         /* last acknowledgement sent */
 	uint32_t rcv_edge;          /* right edge of the window last advertised; it never moves back */
-	uint32_t rcv_offered;       /* size of that window when the socket was asked for it */
 	uint32_t wnd;               /* the guest's window: bytes from una */
 	uint32_t sndbuf;            /* the socket's send buffer, as last asked */
 	struct { uint32_t next, prev; } link[3]; /* in the lists of tcp_private.h; flags say whether it is in them */

@@ -101,9 +101,7 @@ uint32_t tcp_window(struct tcp *t, struct flow *f)
 	uint32_t usable, least;
 	int queued = 0;
 
-	if (f->fd < 0)
-		return 0;
-	if (f->tcp.state == TCP_OPEN && ioctl(f->fd, SIOCOUTQ, &queued)) /* nothing was sent before */
+	if (f->fd < 0 || ioctl(f->fd, SIOCOUTQ, &queued))
 		return 0;
 	/* The buffer grows while the peer proves fast; ask again when it might have. */
 	if (!f->tcp.sndbuf || (uint32_t)queued > f->tcp.sndbuf / 4) {
@@ -123,21 +121,15 @@ uint32_t tcp_window(struct tcp *t, struct flow *f)
 void tcp_offer_window(struct tcp *t, struct flow *f)
 {
 	uint32_t shift = f->tcp.flags & TCP_SCALED ? TCP_OUR_SCALE : 0;
-	bool stalled = f->tcp.flags & TCP_STALLED;
-	uint32_t window, edge;
+	uint32_t window = f->tcp.flags & TCP_STALLED ? 0 : tcp_window(t, f);
+	uint32_t edge = f->tcp.rcv + (MIN(window, 65535u << shift) >> shift << shift);
 
-	/* While most of it is unused, the socket need not be asked again. */
-	if (!stalled && f->tcp.rcv_edge - f->tcp.rcv > f->tcp.rcv_offered / 8 * 7)
-		return;
-	window = stalled ? 0 : tcp_window(t, f);
-	edge = f->tcp.rcv + (MIN(window, 65535u << shift) >> shift << shift);
 	if (seq_lt(f->tcp.rcv_edge, edge))
 		f->tcp.rcv_edge = edge;
-	f->tcp.rcv_offered = f->tcp.rcv_edge - f->tcp.rcv;
 	/* Closed: the kernel tells when it has room, but only if it is asked now (see the note on watching in tcp.h). */
 	if (!window && !(f->tcp.flags & TCP_GUEST_FIN)) {
 		f->tcp.flags |= TCP_STALLED;
-		flow_watch(t->p.flows, f, TCP_WATCHED_ROOM);
+		flow_watch(t->p.flows, f, TCP_WATCHED);
 	}
 }
 
@@ -411,7 +403,7 @@ void tcp_ready(struct tcp *t, struct flow *f, uint32_t events, usec_t now)
 	uint32_t generation = f->generation;
 
 	if (f->tcp.state == TCP_CONNECTING) {
-		tcp_connect_ready(t, f, events, now);
+		tcp_connect_ready(t, f, now);
 		return;
 	}
 	if (events & EPOLLERR) {

@@ -137,8 +137,7 @@ static void take_fin(struct tcp *t, struct flow *f, uint32_t at, usec_t now)
 	f->tcp.rcv++;
 	f->tcp.flags |= TCP_GUEST_FIN;
 	f->tcp.flags &= (uint16_t)~TCP_STALLED;
-	if (!(f->tcp.flags & TCP_FIN_ACKED)) /* else it is closed at once */
-		shutdown(f->fd, SHUT_WR);
+	shutdown(f->fd, SHUT_WR);
 	tcp_ack_later(t, f, true);
 	tcp_maybe_done(t, f, now);
 }

@@ -67,8 +67,7 @@ static void start_sequence(struct tcp *t, struct flow *f, usec_t now)
 static void connected(struct tcp *t, struct flow *f, usec_t now)
 {
 	use_socket(t, f);
-	if (f->events == FLOW_UNWATCHED)
-		flow_watch(t->p.flows, f, TCP_WATCHED);
+	flow_watch(t->p.flows, f, TCP_WATCHED);
 	start_sequence(t, f, now);
 	f->tcp.rcv_edge = f->tcp.rcv;
 	tcp_offer_window(t, f);
@@ -115,10 +114,7 @@ static addr_t steal_addr(addr_t *a)
 	return taken;
 }
 
-/*
- * What answers on this machine has done so before connect(2) returns, which says EINPROGRESS all the same; asked once more it tells.
- * Return: 0 when connected, EINPROGRESS, or another errno.
- */
+/* Return: 0 when connected, EINPROGRESS, or another errno. */
 static int start_connect(struct flow *f, addr_t to, uint16_t port)
 {
 	union sockaddr_any sa;
@@ -127,11 +123,7 @@ static int start_connect(struct flow *f, addr_t to, uint16_t port)
 	f->fd = socket(sa.sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (f->fd < 0)
 		return errno;
-	if (!connect(f->fd, &sa.sa, size))
-		return 0;
-	if (errno == EINPROGRESS && !connect(f->fd, &sa.sa, size))
-		return 0;
-	return errno == EALREADY ? EINPROGRESS : errno;
+	return connect(f->fd, &sa.sa, size) ? errno : 0;
 }
 
 static enum drop connect_host(struct tcp *t, struct flow *f, addr_t to, usec_t now)
@@ -147,7 +139,7 @@ static enum drop connect_host(struct tcp *t, struct flow *f, addr_t to, usec_t n
 		connected(t, f, now);
 		return DROP_NONE;
 	case EINPROGRESS:
-		flow_watch(t->p.flows, f, TCP_WATCHED_ROOM);
+		flow_watch(t->p.flows, f, EPOLLOUT | EPOLLET);
 		return DROP_NONE;
 	case EMFILE:
 	case ENFILE:
@@ -160,7 +152,7 @@ static enum drop connect_host(struct tcp *t, struct flow *f, addr_t to, usec_t n
 	return not_connected(t, f, error, now);
 }
 
-void tcp_connect_ready(struct tcp *t, struct flow *f, uint32_t events, usec_t now)
+void tcp_connect_ready(struct tcp *t, struct flow *f, usec_t now)
 {
 	int error = 0;
 	socklen_t size = sizeof(error);
@@ -174,8 +166,6 @@ void tcp_connect_ready(struct tcp *t, struct flow *f, uint32_t events, usec_t no
 		not_connected(t, f, error, now);
 	} else {
 		connected(t, f, now);
-		if (events & (EPOLLRDHUP | EPOLLHUP))
-			f->tcp.flags |= TCP_HOST_EOF; /* it will not be told again */
 	}
 }
 

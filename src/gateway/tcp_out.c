@@ -79,10 +79,9 @@ static void send_first_fin(struct tcp *t, struct flow *f, usec_t now)
 	f->tcp.max = ++f->tcp.nxt;
 }
 
-/* @flags: TCP_PSH, TCP_FIN */
-static void send_payload(struct tcp *t, struct flow *f, uint32_t seq, uint32_t size, uint8_t flags, usec_t now)
+static void send_payload(struct tcp *t, struct flow *f, uint32_t seq, uint32_t size, bool push, usec_t now)
 {
-	struct tcp_segment s = tcp_header(t, f, TCP_ACK | flags, seq);
+	struct tcp_segment s = tcp_header(t, f, TCP_ACK | (push ? TCP_PSH : 0), seq);
 	struct iovec payload = { t->chunk, size };
 
 	tcp_emit_segment(t, f, &s, &payload, 1, f->tcp.mss, now);
@@ -176,10 +175,10 @@ static ssize_t peek_lent(struct tcp *t, struct flow *f, uint32_t *want, bool *le
 	return peek_into(t, f, tcp_in_flight(f), into, parts);
 }
 
-static void send_lent(struct tcp *t, struct flow *f, uint32_t size, uint8_t flags)
+static void send_lent(struct tcp *t, struct flow *f, uint32_t size, bool push)
 {
 	struct ip_packet ip = tcp_ip_header(f);
-	struct tcp_segment s = tcp_header(t, f, TCP_ACK | flags, f->tcp.nxt);
+	struct tcp_segment s = tcp_header(t, f, TCP_ACK | (push ? TCP_PSH : 0), f->tcp.nxt);
 	uint8_t header[TCP_HEADER_MAX];
 
 	emit_lent(t->p.emitter, &t->loan, f->mac, &ip, header, tcp_emit(header, &s), size, f->tcp.mss);
@@ -190,38 +189,6 @@ static void return_loan(struct tcp *t, const struct flow *f)
 	struct ip_packet ip = tcp_ip_header(f);
 
 	emit_lent(t->p.emitter, &t->loan, f->mac, &ip, NULL, 0, 0, 0);
-}
-
-/* Is the end of the stream right behind the @size bytes that were peeked last? Then its FIN goes with them. */
-static bool ends_behind(struct tcp *t, struct flow *f, uint32_t size)
-{
-	uint32_t offset = tcp_in_flight(f) + size;
-	struct iovec into = { t->over, 1 };
-	ssize_t n;
-
-	if (!(f->tcp.flags & TCP_HOST_EOF) || f->tcp.flags & TCP_FIN_SENT || f->tcp.nxt != f->tcp.max)
-		return false;
-	n = peek_into(t, f, offset, &into, 1);
-	if (n > 0)
-		set_peek_offset(f, offset); /* urgent data cuts what is read at once (tcp(7)) */
-	return n == 0 || n == -EAGAIN;
-}
-
-static void send_peeked(struct tcp *t, struct flow *f, uint32_t size, bool whole, bool lent, usec_t now)
-{
-	bool fin = !whole && ends_behind(t, f, size);
-	uint8_t flags = (uint8_t)((whole ? 0 : TCP_PSH) | (fin ? TCP_FIN : 0));
-
-	if (lent)
-		send_lent(t, f, size, flags);
-	else
-		send_payload(t, f, f->tcp.nxt, size, flags, now);
-	follow_chunk(f, size);
-	f->tcp.nxt += size + fin;
-	if (fin)
-		f->tcp.flags |= TCP_FIN_SENT;
-	if (seq_lt(f->tcp.max, f->tcp.nxt))
-		f->tcp.max = f->tcp.nxt;
 }
 
 /* Send one chunk. Return: true if there may be more to send at once. */
@@ -261,8 +228,15 @@ static bool send_chunk(struct tcp *t, struct flow *f, usec_t now)
 		tcp_reset(t, f, now);
 		return false;
 	}
-	send_peeked(t, f, (uint32_t)n, (uint32_t)n == want, lent, now);
-	return (uint32_t)n == want || (f->tcp.flags & (TCP_HOST_EOF | TCP_FIN_SENT)) == TCP_HOST_EOF;
+	if (lent)
+		send_lent(t, f, (uint32_t)n, (uint32_t)n < want);
+	else
+		send_payload(t, f, f->tcp.nxt, (uint32_t)n, (uint32_t)n < want, now);
+	follow_chunk(f, (uint32_t)n);
+	f->tcp.nxt += (uint32_t)n;
+	if (seq_lt(f->tcp.max, f->tcp.nxt))
+		f->tcp.max = f->tcp.nxt;
+	return (uint32_t)n == want || f->tcp.flags & TCP_HOST_EOF;
 }
 
 /* All that the socket had is with the guest, and it said no more since. A FIN for which the window or the turn had no room still wants out. */
@@ -334,7 +308,7 @@ void tcp_retransmit(struct tcp *t, struct flow *f, usec_t now)
 	/* The whole hole, where it is known; as much as fits one frame of many segments. */
 	n = peek(t, f, 0, MIN(MIN(data, MAX(f->tcp.hole, (uint32_t)f->tcp.mss)), most_at_once(f)));
 	if (n > 0)
-		send_payload(t, f, f->tcp.una, (uint32_t)n, TCP_PSH, now);
+		send_payload(t, f, f->tcp.una, (uint32_t)n, true, now);
 	set_peek_offset(f, sent);
 }
 
@@ -357,7 +331,7 @@ void tcp_probe(struct tcp *t, struct flow *f, usec_t now)
 {
 	if (peek(t, f, 0, 1) > 0) {
 		set_peek_offset(f, 0);
-		send_payload(t, f, f->tcp.una, 1, TCP_PSH, now);
+		send_payload(t, f, f->tcp.una, 1, true, now);
 		if (seq_lt(f->tcp.max, f->tcp.una + 1))
 			f->tcp.max = f->tcp.una + 1; /* the guest may take it */
 	} else if (f->tcp.flags & TCP_HOST_EOF) {

@@ -25,8 +25,7 @@
 #define TCP_KEEPALIVE_EACH (75 * USEC_S)
 #define TCP_KEEPALIVES 9                     /* unanswered, and the flow is reset */
 #define TCP_MSS_LEAST  32
-#define TCP_WATCHED    (EPOLLIN | EPOLLRDHUP | EPOLLET)
-#define TCP_WATCHED_ROOM (TCP_WATCHED | EPOLLOUT) /* only while it is asked for: a new socket is writable, which is no news */
+#define TCP_WATCHED    (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
 
 /* Lists of flows, first in, first out, through flow->tcp.link[]; the flow's flag 1 << list says that it is in it. */
 enum tcp_list { TCP_ACKS, TCP_RUNS, TCP_ROOMS, TCP_LISTS };
@@ -82,8 +81,8 @@ void tcp_refuse(struct tcp *t, struct mac to, const struct ip_packet *ip, const 
 /** tcp_open_from_guest() - a SYN that belongs to no flow yet */
 enum drop tcp_open_from_guest(struct tcp *t, struct mac from, const struct flow_key *key, const struct tcp_segment *s,
 			      const struct ip_packet *ip, struct cursor l4, usec_t now);
-/** tcp_connect_ready() - CONNECTING: connect(2) has come to an end; @events as they were reported */
-void tcp_connect_ready(struct tcp *t, struct flow *f, uint32_t events, usec_t now);
+/** tcp_connect_ready() - CONNECTING: connect(2) has come to an end */
+void tcp_connect_ready(struct tcp *t, struct flow *f, usec_t now);
 /** tcp_answer_to_syn() - SYN_SENT: what the guest answers (RFC 9293 section 3.10.7.3) */
 enum drop tcp_answer_to_syn(struct tcp *t, struct flow *f, const struct ip_packet *ip, const struct tcp_segment *s, usec_t now);
 /** tcp_established() - the guest's handshake is done: the socket is watched for data */
