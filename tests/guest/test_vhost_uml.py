@@ -156,5 +156,5 @@ def test_killed_and_started_again(world, lan, pair):
     pair[0].shell(f"ping -c 1 -W 5 {pair[1].address4}")
     sent, received = with_host(world, pair[0], "send", World.SERVER4, GIB // 16)
     assert sent == received
-    # Flows of the killed guest are probed a minute later, and each has a socket until then.
-    wait_for(lambda: descriptors(lan) - flows(lan) == before, 5, f"{before} descriptors; there are {descriptors(lan)}, {flows(lan)} of them of flows")
+    # Flows of the killed guest are probed a minute later, and most have a socket until then (not one that the server has reset).
+    wait_for(lambda: descriptors(lan) - flows(lan) <= before, 5, f"{before} descriptors; there are {descriptors(lan)}, {flows(lan)} of them of flows")
