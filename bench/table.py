@@ -40,7 +40,8 @@ def read(folder):
     for line in (folder / "samples.jsonl").read_text().splitlines():
         sample = json.loads(line)
         if "left_out" in sample or "error" in sample:
-            left_out.setdefault(sample["row"], {})[sample["subject"]] = sample.get("left_out") or sample["error"]
+            reason = sample.get("left_out") or sample["error"]
+            left_out.setdefault(sample["row"], {})[sample["subject"]] = " ".join(reason.split())
         else:
             found.setdefault(sample["row"], {}).setdefault(sample["subject"], []).append(sample)
     return found, left_out
