@@ -52,8 +52,8 @@ static const char *flush(const struct facts *f, struct findings *out, const stru
 /* --- dhcpcd --- */
 
 /*
- * Asked to end, it says that it failed for as long as nobody has reaped it, and has ended all the same. One that is just at work may miss the
- * first time: it wants to be asked twice.
+ * Asked to end, it says that it failed for as long as nobody has reaped it, and has ended all the same. One that is just at work may miss
+ * the first time: it wants to be asked twice.
  */
 static const char *end_dhcpcd(struct findings *out, const char *sudo, const char *words)
 {

@@ -69,7 +69,6 @@ static void place_send(struct place *p, const uint8_t *frame, size_t size)
 {
 	uint8_t length[4] = { 0, 0, (uint8_t)(size >> 8), (uint8_t)size };
 	struct iovec parts[] = { { length, sizeof(length) }, { (void *)(uintptr_t)frame, size } };
-
 	struct msghdr message = { .msg_iov = parts + !p->stream, .msg_iovlen = 1 + (size_t)p->stream };
 
 	/* One that is lost is sent again. */

@@ -241,7 +241,7 @@ int gateway_new(struct gateway **out, const struct gateway_params *params)
 	g->p = *params;
 	g->port = (struct port){
 		.ops = &gateway_port_ops, .mtu = params->plan->mtu,
-		.takes = PORT_TAKES_OPEN_CHECKSUM | PORT_TAKES_TCP4_SEGMENTS | PORT_TAKES_TCP6_SEGMENTS | PORT_TAKES_UDP_SEGMENTS,
+		.takes = PORT_TAKES_ALL,
 	};
 	g->sockets.fd = -1;
 	timer_init(&g->deadline, params->loop, deadline_due);

@@ -239,7 +239,7 @@ static bool send_chunk(struct tcp *t, struct flow *f, usec_t now)
 	return (uint32_t)n == want || f->tcp.flags & TCP_HOST_EOF;
 }
 
-/* All that the socket had is with the guest, and it said no more since. A FIN for which the window or the turn had no room still wants out. */
+/* The guest has all that the socket had, and it said no more since. A FIN for which the window or the turn had no room is still owed. */
 static bool has_nothing_to_send(const struct flow *f)
 {
 	bool owes_fin = f->tcp.flags & TCP_HOST_EOF && !(f->tcp.flags & TCP_FIN_SENT);

@@ -6,9 +6,9 @@
  * for comes soon, and wastes its time if not. So the loop spins for as long as a wake-up costs both sides, while most such spins of late
  * found something; else it tries one now and then, as long as there is traffic at all. Where nothing comes it sleeps without a time-out.
  *
- * A look at a ring in shared memory costs next to nothing. One at the descriptors is a system call, and pays where little goes to and fro: a
- * request, an answer, and each wait on the way of the next. Then it spins for as long as an answer takes. Where much is moved at a time, no
- * one waits for the wake-up, and what gathers meanwhile makes the next turn cheaper.
+ * A look at a ring in shared memory costs next to nothing. One at the descriptors is a system call, and pays where little goes to and fro:
+ * a request, an answer, and each wait on the way of the next. Then it spins for as long as an answer takes. Where much is moved at a time,
+ * no one waits for the wake-up, and what gathers meanwhile makes the next turn cheaper.
  *
  * Each look at the descriptors offers the processor to others: who is to answer may wait for just that one. Where somebody else needed it
  * for longer (the clock jumped between two looks), there is no core to spare: it does not spin for a while, and for longer each time until

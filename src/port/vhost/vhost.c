@@ -168,9 +168,9 @@ static void look_without_kick(struct timer *t)
 }
 
 /*
- * What a driver received it is called for at once. What it sent is not so urgent, and when it is called for a frame, or sends the next one, it
- * mostly looks for that too and moves its event on: so it is asked again a little later, and mostly wants no call any more. Not where much is
- * waiting: then the driver may be waiting as well.
+ * What a driver received it is called for at once. What it sent is not so urgent, and when it is called for a frame, or sends the next
+ * one, it mostly looks for that too and moves its event on: so it is asked again a little later, and mostly wants no call any more. Not
+ * where much is waiting: then the driver may be waiting as well.
  */
 static bool may_be_late(const struct lane *l)
 {
