@@ -88,7 +88,7 @@ def latency(client, label, subjects):
 
 
 def namespace_rows():
-    subjects = ("hospes tap", "pasta", "slirp4netns", "kernel bridge (veth)")
+    subjects = ("hospes tap", "pasta", "newer pasta", "slirp4netns", "kernel bridge (veth)")
     yield from to_host("namespace", "namespace", subjects, (1500, 65520), (1, 16), "loopback")
     yield from datagrams("namespace", "namespace", subjects)
     yield from latency("namespace", "namespace", subjects)
@@ -173,8 +173,8 @@ TARGETS = (
     Target("host to guest TCP, MTU 65520", "TCP host to guest, UML, MTU 65520, 1 flow", ("hospes vhost",), ("passt vhost",), 1.1),
     Target("UDP guest to host, unequal datagrams", "UDP guest to host, UML, 1472 B, unequal", ("hospes vhost",), ("passt vhost",), 3.0),
     Target("UDP guest to host, runs of equal datagrams", "UDP guest to host, UML, 1472 B", ("hospes vhost",), ("passt vhost",), 5.0),
-    Target("request-response p50", "request-response TCP, namespace", ("hospes tap",), ("pasta",), 1 / 0.8),
-    Target("connections a second", "connections a second, namespace", ("hospes tap",), ("pasta",), 1.3),
+    Target("request-response p50", "request-response TCP, namespace", ("hospes tap",), ("pasta", "newer pasta"), 1 / 0.8),
+    Target("connections a second", "connections a second, namespace", ("hospes tap",), ("pasta", "newer pasta"), 1.3),
 )
 
 FLAT = (

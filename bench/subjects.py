@@ -10,8 +10,8 @@ from bench.peers import dpdk, hospes, kernel, loopback, namespaces, passt, qemu_
 from bench.scene import BACK_CORE, GUEST_CORE, Missing, Scene
 
 SUBJECTS = {peer.name: peer for peer in (
-    hospes.HospesTap, hospes.HospesStream, hospes.HospesDgram, hospes.HospesVhost, namespaces.Pasta, namespaces.Slirp4netns,
-    kernel.BridgeTap, kernel.BridgeVeth, vde.VdeSwitch, passt.Passt, passt.PasstVhost, qemu_user.QemuUser, dpdk.OvsDpdk, dpdk.Testpmd, loopback.Loopback, loopback.PlainSockets,
+    hospes.HospesTap, hospes.HospesStream, hospes.HospesDgram, hospes.HospesVhost, namespaces.Pasta, namespaces.NewerPasta,
+    namespaces.Slirp4netns, kernel.BridgeTap, kernel.BridgeVeth, vde.VdeSwitch, passt.Passt, passt.PasstVhost, qemu_user.QemuUser, dpdk.OvsDpdk, dpdk.Testpmd, loopback.Loopback, loopback.PlainSockets,
 )}
 
 CLIENTS = {"namespace": Namespace, "uml": Uml, "uml small": SmallUml, "qemu": Qemu, "testpmd": TestpmdPair, "testpmd packed": TestpmdPacked,
