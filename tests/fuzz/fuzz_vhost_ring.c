@@ -83,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			MUST(r == 0 || r == -ENOBUFS || w.ring.broken);
 			break;
 		}
-		MUST(chain.parts <= ARRAY_SIZE(iov) && chain.slots);
+		MUST((size_t)chain.parts + chain.empty <= ARRAY_SIZE(iov) && chain.slots);
 		touch(iov, chain.parts, chain.size, how & TO_DRIVER);
 		if (i % 7 == 6) {
 			virtqueue_rewind(&w.ring, mark);

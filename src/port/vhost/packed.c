@@ -122,7 +122,7 @@ uint16_t packed_available(struct virtqueue *r)
 	struct place at = { r->next_take, r->take_wrap };
 	uint16_t chains = 0;
 
-	for (uint16_t slots = 0; slots < r->size && chains < COUNT_MOST; slots++, at = place_after(r, at, 1)) {
+	for (uint16_t slots = 0; slots < MIN(r->size, VIRTQUEUE_PARTS_MAX) && chains < COUNT_MOST; slots++, at = place_after(r, at, 1)) {
 		uint16_t flags = __atomic_load_n(&r->slots[at.slot].flags, __ATOMIC_ACQUIRE);
 
 		if (!is_available(flags, at.wrap))

@@ -26,12 +26,12 @@ static bool landing_take(struct vhost_port *v, struct landing *l, struct virtque
 {
 	l->ring = ring;
 	l->before = virtqueue_mark(ring);
-	l->count = l->parts = 0;
+	l->count = l->parts = l->followed = 0;
 	l->size = 0;
 	l->full = false;
 	while (l->size < most && l->count < (v->mergeable ? LANDING_CHAINS : 1)) {
 		struct virtqueue_chain *c = &l->chains[l->count];
-		int taken = virtqueue_take(ring, true, l->iov + l->parts, VIRTQUEUE_PARTS_MAX - l->parts, c);
+		int taken = virtqueue_take(ring, true, l->iov + l->parts, VIRTQUEUE_PARTS_MAX - l->followed, c);
 
 		l->full = taken == -ENOBUFS;
 		if (taken < 0 && !l->full)
@@ -40,6 +40,7 @@ static bool landing_take(struct vhost_port *v, struct landing *l, struct virtque
 			break;
 		l->after[l->count++] = virtqueue_mark(ring);
 		l->parts += c->parts;
+		l->followed += (size_t)c->parts + c->empty;
 		l->size += c->size;
 		v->chain_size = c->size;
 	}

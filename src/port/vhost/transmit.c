@@ -11,6 +11,7 @@
 
 struct batch {
 	size_t taken, count, parts;
+	size_t followed;               /* descriptors of all chains, the empty ones too */
 	struct virtqueue_chain chains[PORT_BATCH];
 	struct frame frames[PORT_BATCH];
 	struct iovec iov[PARTS];
@@ -43,8 +44,8 @@ static bool gather(struct virtqueue *ring, struct batch *b)
 {
 	int taken = 0;
 
-	b->taken = b->count = b->parts = 0;
-	while (b->taken < PORT_BATCH && PARTS - b->parts >= VIRTQUEUE_PARTS_MAX) {
+	b->taken = b->count = b->parts = b->followed = 0;
+	while (b->taken < PORT_BATCH && PARTS - b->followed >= VIRTQUEUE_PARTS_MAX) {
 		struct virtqueue_chain *c = &b->chains[b->taken];
 		const struct iovec *iov = b->iov + b->parts;
 
@@ -57,6 +58,7 @@ static bool gather(struct virtqueue *ring, struct batch *b)
 			__builtin_prefetch((const uint8_t *)iov->iov_base + CACHE_LINE);
 		}
 		b->parts += c->parts;
+		b->followed += (size_t)c->parts + c->empty;
 		b->taken++;
 	}
 	return taken >= 0;

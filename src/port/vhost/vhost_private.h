@@ -15,8 +15,9 @@
 struct landing {
 	struct virtqueue *ring;
 	size_t count, parts;
+	size_t followed;                               /* parts, and empty descriptors: at most VIRTQUEUE_PARTS_MAX */
 	uint32_t size;                                 /* bytes of all parts, the offload header's included */
-	bool full;                                     /* the ring's next chain has more parts than @iov has left */
+	bool full;                                     /* the ring's next chain is longer than what is left of that */
 	struct virtqueue_chain chains[LANDING_CHAINS];
 	struct virtqueue_mark after[LANDING_CHAINS];   /* where to rewind to, if no more than this chain is needed */
 	struct virtqueue_mark before;

@@ -17,6 +17,15 @@ int virtqueue_break(struct virtqueue *r)
 	return -EPROTO;
 }
 
+/* One more part, or one more descriptor that holds nothing: to follow it costs the same, so it takes a part's place. */
+static inline bool has_place(struct parts *p)
+{
+	if (likely((size_t)p->chain->parts + p->chain->empty < p->room))
+		return true;
+	p->full = !p->request && p->room < VIRTQUEUE_PARTS_MAX;
+	return false;
+}
+
 bool virtqueue_add_part(struct virtqueue *r, struct parts *p, const struct descriptor *d)
 {
 	struct virtqueue_chain *c = p->chain;
@@ -27,16 +36,17 @@ bool virtqueue_add_part(struct virtqueue *r, struct parts *p, const struct descr
 		p->to_driver |= d->flags & VRING_DESC_F_WRITE;
 	if (!!(d->flags & VRING_DESC_F_WRITE) != p->to_driver || __builtin_add_overflow(c->size, left, &c->size))
 		return false;
+	if (unlikely(!left)) {
+		if (!has_place(p))
+			return false;
+		c->empty++;
+	}
 	while (left) {
 		uint32_t size = left;
 		uint8_t *at = vhost_memory_at(r->memory, address, &size);
 
-		if (unlikely(!at))
+		if (unlikely(!at || !has_place(p)))
 			return false;
-		if (unlikely(c->parts == p->room)) {
-			p->full = !p->request && p->room < VIRTQUEUE_PARTS_MAX;
-			return false;
-		}
 		p->iov[c->parts++] = (struct iovec){ at, size };
 		address += size;
 		left -= size;
@@ -107,7 +117,7 @@ static inline int take(struct virtqueue *r, struct parts *p)
 
 	if (unlikely(r->broken))
 		return -EPROTO;
-	out->parts = out->readable = 0;
+	out->parts = out->empty = out->readable = 0;
 	out->size = 0;
 	taken = r->packed ? packed_take(r, p) : split_take(r, p);
 	if (unlikely(taken < 0))

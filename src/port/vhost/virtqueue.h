@@ -26,7 +26,7 @@
 #include "port/vhost/memory.h"
 
 #define VIRTQUEUE_SIZE_MAX   32768
-#define VIRTQUEUE_PARTS_MAX  1024      /* iovecs of one chain at the most */
+#define VIRTQUEUE_PARTS_MAX  1024      /* iovecs of one chain at the most, and descriptors that hold nothing */
 
 struct virtqueue {
 	bool packed, event_idx, in_order, indirect; /* as negotiated */
@@ -64,6 +64,7 @@ struct virtqueue_chain {
 	uint16_t id;                   /* of its first descriptor (split), or buffer (packed) */
 	uint16_t slots;                /* ring entries that it takes: 1 if split */
 	uint16_t parts;
+	uint16_t empty;                /* descriptors that hold nothing: they are no parts, but were followed all the same */
 	uint16_t readable;             /* of a request: how many of the parts, the first ones, are for the device to read */
 	uint32_t size;                 /* bytes of all parts */
 };
@@ -84,7 +85,7 @@ uint32_t virtqueue_base(const struct virtqueue *r);
  * virtqueue_take() - the next chain that the driver made available
  * @to_driver: its buffers are for the device to write (a receive queue); all must be so, or none
  * @iov:  filled in: the chain's bytes; where one descriptor spans two regions of memory it is two parts
- * @room: how many parts fit
+ * @room: how many parts fit; an empty descriptor takes a part's place
  * Return: 1; 0 if there is none; -ENOBUFS if @room is less than VIRTQUEUE_PARTS_MAX and too little for this chain, which stays where it is;
  * -EPROTO if the ring is broken, now or before (a chain too long, a loop, a wrong direction, an address outside memory).
  */
@@ -96,7 +97,7 @@ int virtqueue_take_request(struct virtqueue *r, struct iovec *iov, size_t room, 
 /** virtqueue_has_more() - has the driver made anything available that was not taken? */
 bool virtqueue_has_more(struct virtqueue *r);
 
-/** virtqueue_available() - chains that could be taken now; a hint. Of a packed ring they are counted one by one, up to 64. */
+/** virtqueue_available() - chains that could be taken now; a hint. Of a packed ring they are counted one by one, up to 64 in 1024 slots. */
 uint16_t virtqueue_available(struct virtqueue *r);
 
 /**

@@ -24,7 +24,7 @@ struct parts {
 	bool full;              /* the chain has more of them than there was room for, though not too many for a chain */
 };
 
-/** virtqueue_add_part() - look a descriptor's bytes up. Return: false if it breaks the ring. */
+/** virtqueue_add_part() - look a descriptor's bytes up. Return: false if it breaks the ring, or there is no room (@p->full). */
 bool virtqueue_add_part(struct virtqueue *r, struct parts *p, const struct descriptor *d);
 /** virtqueue_indirect_table() - where the table lies that a descriptor names, of descriptors of 16 bytes. NULL if it breaks the ring. */
 const volatile void *virtqueue_indirect_table(struct virtqueue *r, const struct descriptor *d, uint32_t *count);
