@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* When a driver wants a call that was put off: rings with EVENT_IDX, with a driver played by hand. */
+/* When a driver wants a call that was put off, and what a migration's log has of each step: rings with a driver played by hand. */
 #include "unit.h"
 #include "port/vhost/virtqueue.h"
 
@@ -15,7 +15,9 @@ struct driver {
 	uint8_t buffer[64];
 };
 
-struct world { struct driver driver; struct vhost_memory memory; struct vhost_log log; struct virtqueue ring; };
+_Static_assert(sizeof(struct driver) <= VHOST_LOG_PAGE, "one page of the log");
+
+struct world { struct driver driver; struct vhost_memory memory; uint8_t bits[4]; struct vhost_log log; struct virtqueue ring; };
 
 static void world_init(struct world *w, bool packed)
 {
@@ -106,11 +108,75 @@ static void a_packed_ring(void **state)
 	assert_false(virtqueue_wants_call(&w.ring)); /* passed, and called for */
 }
 
+/* --- the log --- */
+
+static void log_begin(struct world *w)
+{
+	w->log.bits = w->bits;
+	w->log.size = sizeof(w->bits);
+	w->ring.log_used = GUEST + offsetof(struct driver, used);
+}
+
+/* What a migration does now and then: is the driver's page marked? Then it is copied, and must be marked again for what is written later. */
+static bool log_sync(struct world *w)
+{
+	bool marked = w->bits[GUEST / VHOST_LOG_PAGE / 8] & 1 << GUEST / VHOST_LOG_PAGE % 8;
+
+	memset(w->bits, 0, sizeof(w->bits));
+	return marked;
+}
+
+/* The front end may copy the page between any two of our stores: the last of each step is followed by its mark. */
+static void each_step_is_logged(bool packed, bool event_idx)
+{
+	struct virtqueue_chain chain = { .slots = 1 };
+	struct world w;
+
+	world_init(&w, packed);
+	w.ring.event_idx = event_idx;
+	log_begin(&w);
+	for (unsigned int batch = 0; batch < 2 * SIZE; batch++) {
+		assert_false(log_sync(&w));
+		for (unsigned int i = 0; i < 1 + batch % 3; i++) {
+			virtqueue_use(&w.ring, &chain, 0);
+			assert_true(log_sync(&w));
+		}
+		virtqueue_show(&w.ring);
+		assert_true(log_sync(&w));
+		virtqueue_show(&w.ring); /* nothing more to show */
+	}
+	virtqueue_silence(&w.ring);
+	assert_int_equal(log_sync(&w), packed || !event_idx);
+	virtqueue_silence(&w.ring);
+	assert_false(log_sync(&w));
+	virtqueue_listen(&w.ring);
+	assert_true(log_sync(&w));
+	/* The place to be kicked for is said again and again. */
+	virtqueue_listen(&w.ring);
+	assert_int_equal(log_sync(&w), event_idx);
+}
+
+static void a_split_ring_is_logged(void **state)
+{
+	(void)state;
+	each_step_is_logged(false, false);
+	each_step_is_logged(false, true);
+}
+
+static void a_packed_ring_is_logged(void **state)
+{
+	(void)state;
+	each_step_is_logged(true, false);
+	each_step_is_logged(true, true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_split_ring),
 		cmocka_unit_test(a_packed_ring),
+		cmocka_unit_test(a_split_ring_is_logged),
+		cmocka_unit_test(a_packed_ring_is_logged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

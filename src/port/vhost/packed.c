@@ -181,7 +181,10 @@ static bool event_passed(const struct virtqueue *r, uint16_t event, uint16_t bef
 
 void packed_show(struct virtqueue *r)
 {
-	__atomic_store_n(&r->slots[r->published].flags, r->first_flags, __ATOMIC_RELEASE);
+	volatile struct vring_packed_desc *first = &r->slots[r->published];
+
+	__atomic_store_n(&first->flags, r->first_flags, __ATOMIC_RELEASE);
+	log_slot(r, first, sizeof(*first));
 	r->published = r->next_use;
 	r->published_wrap = r->use_wrap;
 }
