@@ -86,7 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		MUST((size_t)chain.parts + chain.empty <= ARRAY_SIZE(iov) && chain.slots);
 		touch(iov, chain.parts, chain.size, how & TO_DRIVER);
 		if (i % 7 == 6) {
-			virtqueue_rewind(&w.ring, mark);
+			virtqueue_rewind(&w.ring, mark, &chain, 1);
 			continue;
 		}
 		virtqueue_use(&w.ring, &chain, chain.size);

@@ -45,6 +45,7 @@ static void nothing_is_kept(void **state)
 	inflight_start(&q, 5, &slot, &wrap);
 	inflight_take(&q, 1);
 	inflight_use(&q, 1);
+	inflight_give_back(&q, 1);
 	inflight_publish(&q, 1, true);
 	inflight_published(&q, 1, true);
 	inflight_stop(&q);
@@ -77,6 +78,32 @@ static void split_chains_are_tracked(void **state)
 	for (uint16_t id = 0; id < SIZE; id++)
 		assert_int_equal(*split_inflight(&q, id), id == 6);
 	free(q.region);
+}
+
+static void chains_that_are_given_back(void **state)
+{
+	struct inflight_queue q = queue_new(false), packed = queue_new(true), before = queue_new(true);
+
+	(void)state;
+	inflight_start(&q, 0, NULL, NULL);
+	for (uint16_t id = 0; id < 4; id++)
+		inflight_take(&q, id);
+	inflight_give_back(&q, 2);
+	inflight_give_back(&q, 3);
+	inflight_give_back(&q, SIZE); /* not there */
+	for (uint16_t id = 0; id < SIZE; id++)
+		assert_int_equal(*split_inflight(&q, id), id < 2);
+	inflight_take(&q, 2);
+	assert_int_equal(*split_inflight(&q, 2), 1);
+	assert_true(*split_counter(&q, 2) > *split_counter(&q, 1));
+	/* A packed ring's part says nothing of single chains. */
+	memset(packed.region, 0xee, inflight_size(SIZE, true));
+	memset(before.region, 0xee, inflight_size(SIZE, true));
+	inflight_give_back(&packed, 2);
+	assert_memory_equal(packed.region, before.region, inflight_size(SIZE, true));
+	free(q.region);
+	free(packed.region);
+	free(before.region);
 }
 
 static void a_split_batch_was_cut_off(void **state)
@@ -132,6 +159,7 @@ static void regions_at_random(void **state)
 		inflight_start(&q, (uint16_t)rng_next(&rng), &slot, &wrap);
 		inflight_take(&q, id);
 		inflight_use(&q, id);
+		inflight_give_back(&q, id);
 		rng_fill(&rng, q.region, inflight_size(SIZE, packed));
 		inflight_published(&q, (uint16_t)rng_next(&rng), true);
 		free(q.region);
@@ -208,6 +236,7 @@ int main(void)
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(nothing_is_kept),
 		cmocka_unit_test(split_chains_are_tracked),
+		cmocka_unit_test(chains_that_are_given_back),
 		cmocka_unit_test(a_split_batch_was_cut_off),
 		cmocka_unit_test(regions_at_random),
 		cmocka_unit_test(packed_places_are_kept),

@@ -7,9 +7,10 @@ import struct
 
 import pytest
 
-from tests.support.vhost import Feature, Request
+from tests.support.vhost import OFFLOADS, PLAIN, Feature, Request
 from tests.support.vhost_memory import GIB, PAGE, Log, pages
 from tests.support.vhost_traffic import CLOSED, ONE, PACKED, REFUSED, TWO, frame, introduce, numbered, outcome, pass_all, sizes, take_frame
+from tests.support.wire import connect
 
 pytestmark = pytest.mark.usefixtures("harmless")
 
@@ -117,6 +118,56 @@ def test_inflight_memory(vhost, packed):
     _, version, count = struct.unpack_from("=QHH", area, offset)
     assert (version, count) == (1, other.size)
     area.close()
+    os.close(fd)
+
+
+def with_inflight(device):
+    """Start a device of split rings, its receiving rings still empty. Return: a function
+    that says which chains of the first ring are in flight, by their heads, and the descriptor of the memory that has it."""
+    device.negotiate()
+    device.share()
+    length, offset, fd = get_inflight(device)
+    device.must(device.front.set_inflight_fd(length, offset, 2, device.size, fd))
+    device.set_up()
+    device.enable()
+
+    def heads():
+        device.front.sync()
+        area = os.pread(fd, length // 2, offset)
+        assert struct.unpack_from("=QHH", area) == (0, 1, device.size)
+        return [head for head in range(device.size) if area[16 + 16 * head]]
+
+    return heads, fd
+
+
+def test_chains_that_were_not_needed_are_not_in_flight(vhost, server4):
+    """For what a socket may have, more chains are taken than what it has then needs; the others are given back."""
+    guest = vhost(1, start=False, features=PLAIN | OFFLOADS)
+    heads, fd = with_inflight(guest)
+    guest.fill()
+    connection, peer = connect(guest, server4)
+    for size in (100, 5000, 1, 30000):
+        peer.sendall(bytes(size))
+        connection.take(size)
+        assert heads() == []
+    connection.send("R")
+    os.close(fd)
+
+
+def test_chains_that_were_too_few_are_not_in_flight(vhost):
+    """Not all of a frame had room: none of the chains is in flight, and the next frame has them."""
+    one, other = vhost(1), vhost(2, start=False, rx=(256,), refill=False)
+    heads, fd = with_inflight(other)
+    ring = other.receivers[0]
+    for _ in range(3):
+        other.offer_buffer(ring)
+    ring.publish()
+    one.transmit(frame(1, 1000))
+    one.flush()
+    assert heads() == [] and not ring.pending()
+    one.transmit(frame(2, 700))
+    assert take_frame(other)[1] == frame(2, 700)
+    assert heads() == []
     os.close(fd)
 
 

@@ -158,6 +158,14 @@ void inflight_take(struct inflight_queue *q, uint16_t id)
 	r->state[id].inflight = 1;
 }
 
+void inflight_give_back(struct inflight_queue *q, uint16_t id)
+{
+	struct split_region *r = q->region;
+
+	if (r && !q->packed && id < q->size)
+		r->state[id].inflight = 0;
+}
+
 void inflight_use(struct inflight_queue *q, uint16_t id)
 {
 	struct split_region *r = q->region;

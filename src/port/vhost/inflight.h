@@ -37,6 +37,8 @@ void inflight_start(struct inflight_queue *q, uint16_t used_index, uint16_t *slo
 /** inflight_take() - the chain @id was taken. Likewise inflight_use(), before it is published, and inflight_published(), after. */
 void inflight_take(struct inflight_queue *q, uint16_t id);
 void inflight_use(struct inflight_queue *q, uint16_t id);
+/** inflight_give_back() - the chain @id was taken and not used, and counts as not taken again */
+void inflight_give_back(struct inflight_queue *q, uint16_t id);
 /**
  * inflight_publish() - packed: what was used will be published now, up to the slot @next_use
  *

@@ -14,7 +14,7 @@
 /* Give back all chains but the first @count. */
 static void landing_keep(struct landing *l, size_t count)
 {
-	virtqueue_rewind(l->ring, count ? l->after[count - 1] : l->before);
+	virtqueue_rewind(l->ring, count ? l->after[count - 1] : l->before, l->chains + count, l->count - count);
 	l->count = count;
 }
 

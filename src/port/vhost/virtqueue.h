@@ -112,8 +112,11 @@ static inline struct virtqueue_mark virtqueue_mark(const struct virtqueue *r)
 	return (struct virtqueue_mark){ r->next_take, r->take_wrap };
 }
 
-static inline void virtqueue_rewind(struct virtqueue *r, struct virtqueue_mark m)
+/** virtqueue_rewind() - back to @m: the @count chains at @c, which are all that were taken since, count as not taken */
+static inline void virtqueue_rewind(struct virtqueue *r, struct virtqueue_mark m, const struct virtqueue_chain *c, size_t count)
 {
+	for (size_t i = 0; r->inflight.region && i < count; i++)
+		inflight_give_back(&r->inflight, c[i].id);
 	r->next_take = m.next_take;
 	r->take_wrap = m.take_wrap;
 }
