@@ -88,6 +88,7 @@ class Device:
         self.frames = collections.deque()  # received, not yet asked for: pairs of header and bytes
         self.parts = {}                    # by queue: the buffers of a frame whose last one has not come yet
         self.last_written = set()          # the pages of the last chain that the device has written
+        self.written = set()               # and those of all of them; a test may clear it
         self.backend = None
         self.front = FrontEnd(path)
         if start:
@@ -277,6 +278,7 @@ class Device:
         self.control.publish()
         assert self.wait([self.control], seconds), "the command was not answered"
         [(_, length)] = self.control.take()
+        self.written |= pages(address + len(data), length) if length else set()
         return self.memory.read(address + len(data), length)
 
     def room(self, ring, size):
@@ -400,6 +402,7 @@ class Device:
             for cookie, length in ring.take():
                 parts.append(self.memory.read(cookie[0], length))
                 self.last_written = pages(cookie[0], length)
+                self.written |= self.last_written
                 self.give_back(ring, cookie)
                 header = Header.unpack(parts[0][:self.header_size])
                 count = header.num_buffers if self.features & Feature.MRG_RXBUF else 1

@@ -30,6 +30,7 @@ class Region:
         self.map = mmap.mmap(self.fd, size, offset=offset)
         self.bytes = memoryview(self.map)
         self.u16 = self.bytes.cast("H")
+        self.copy = None  # a bytearray: see Memory.snapshot()
         self.next = PAGE  # the first byte that nobody has taken; address 0 is nothing to some back ends
 
     def describe(self):
@@ -87,6 +88,8 @@ class Memory:
 
     def write(self, guest, data):
         region, offset = self.find(guest, max(len(data), 1))
+        if region.copy:
+            region.copy[offset:offset + len(data)] = data
         region.bytes[offset:offset + len(data)] = data
 
     def get16(self, guest):
@@ -96,6 +99,8 @@ class Memory:
 
     def set16(self, guest, value):
         region, offset = self.find(guest, 2)
+        if region.copy:
+            struct.pack_into("=H", region.copy, offset, value & 0xffff)
         region.u16[offset // 2] = value & 0xffff
 
     def pack(self, form, guest, *values):
@@ -103,6 +108,22 @@ class Memory:
 
     def unpack(self, form, guest):
         return struct.unpack(form, self.read(guest, struct.calcsize(form)))
+
+    def snapshot(self):
+        """Keep a copy, in which the driver's own writes are followed (the device's are not)."""
+        for region in self.regions:
+            region.copy = bytearray(region.bytes)
+
+    def changed(self):
+        """The numbers of the pages in which the device has changed something since the snapshot."""
+        found = set()
+        for region in self.regions:
+            now, chunk = bytes(region.bytes), 64 * PAGE
+            for start in range(0, region.size, chunk):
+                if now[start:start + chunk] != region.copy[start:start + chunk]:
+                    found |= {(region.guest + at) // PAGE for at in range(start, min(start + chunk, region.size), PAGE)
+                              if now[at:at + PAGE] != region.copy[at:at + PAGE]}
+        return found
 
 
 class Log:

@@ -3,13 +3,17 @@
 
 import mmap
 import os
+import random
 import struct
 
 import pytest
+from scapy.layers.inet import IP, TCP
 
+from tests.support.lan import wait_for
 from tests.support.vhost import OFFLOADS, PLAIN, Feature, Request
-from tests.support.vhost_memory import GIB, PAGE, Log, pages
-from tests.support.vhost_traffic import CLOSED, ONE, PACKED, REFUSED, TWO, frame, introduce, numbered, outcome, pass_all, sizes, take_frame
+from tests.support.vhost_memory import GIB, PAGE, Log, Memory, Region, pages
+from tests.support.vhost_traffic import (CLOSED, ONE, PACKED, REFUSED, RINGS, TWO, frame, introduce, numbered, open_segment, outcome, pass_all, sizes,
+                                         take_frame)
 from tests.support.wire import connect
 
 pytestmark = pytest.mark.usefixtures("harmless")
@@ -43,6 +47,102 @@ def test_the_log_has_the_pages_that_were_written(vhost, packed):
     pass_all(one, other, numbered(sizes(20)))
     assert log.pages() == set() and log.map[:PAGE] == bytes(PAGE)
     log.close()
+
+
+class Migration:
+    """A migration of a device's guest: its log, and a copy of its memory as the target has it."""
+
+    def __init__(self, device):
+        self.device, self.log = device, Log(device.memory)
+        device.front.set_log_base(self.log.size, 0, self.log.fd)
+        device.log(True)
+
+    def copy(self):
+        """A round: the log is cleared, then the memory is copied, at whatever moment. Until the next one the driver puts no buffers in, which would
+        hide what the device wrote in a packed ring."""
+        self.device.fill()
+        self.log.clear()
+        self.device.memory.snapshot()
+        self.device.written.clear()
+
+    def check(self):
+        """What has changed since the copy is marked, and no page that no chain or ring was written in. Return: the pages that have changed."""
+        device = self.device
+        changed = device.memory.changed()
+        device.front.sync()  # between a change and its mark is no time for an answer
+        marked = self.log.pages()
+        device.collect()
+        assert changed <= marked, f"changed and not marked: {[hex(page * PAGE) for page in sorted(changed - marked)]}"
+        assert marked <= device.written | device.ring_pages()
+        return changed
+
+    def close(self):
+        self.device.log(False)
+        self.log.close()
+
+
+MIGRANTS = {name: RINGS[name] for name in ("split", "split, events by index", "packed", "packed, events by index")}
+MIGRANTS["whole"] = {"features": Feature.VERSION_1, "event_idx": True}
+
+
+@pytest.fixture(params=MIGRANTS)
+def migration(request, vhost):
+    """Guest 2 while it is migrated. Its memory is small enough to be compared again and again, its rings so large that events lie in another
+    page than indexes."""
+    options = {"features": PLAIN, **MIGRANTS[request.param]}
+    options["features"] |= OFFLOADS | Feature.CTRL_VQ
+    memory = Memory([Region(0, 1 << 20, offset=2 * PAGE), Region(4 * GIB, 24 << 20)])
+    it = Migration(vhost(2, size=512, memory=memory, refill=False, **options).announce())
+    yield it
+    it.close()
+
+
+def wait_until_it_listens(ring):
+    """With events by index the device says at last, when it rests, where it wants to be kicked. Return: the pages of that."""
+    place, size = (ring.device, 4) if ring.packed else (ring.avail_event, 2)
+    wait_for(lambda: ring.memory.get16(place) & 0x7fff == ring.next & 0x7fff, 2, "the device to listen")
+    return pages(place, size)
+
+
+def test_all_that_changes_is_logged(vhost, migration):
+    """Frames of another guest, short and long; the used ring and the event of what the guest sends; an answer of the control queue."""
+    one, other = vhost(1, features=PLAIN | OFFLOADS), migration.device
+    introduce(one, other)
+    long = one.ether(TWO) / IP(src=one.ip, dst=other.ip) / TCP(sport=1, dport=2, flags="PA") / random.Random(3).randbytes(30000)
+    for sent, offload in [(frame(number, size), None) for number, size in enumerate((60, 1514, 300))] + [open_segment(long, 1448)]:
+        migration.copy()
+        one.transmit(sent, header=offload)
+        assert other.receive()[1] == sent
+        changed = migration.check()
+        assert other.last_written <= changed and len(changed & other.written) > len(sent) // PAGE and changed & other.ring_pages()
+    for count in (1, 30):
+        migration.copy()
+        other.transmit(*[frame(number, 100, TWO, ONE) for number in range(count)])
+        other.flush()
+        event = wait_until_it_listens(other.senders[0]) if other.features & Feature.EVENT_IDX else set()
+        changed = migration.check()
+        assert changed and event <= changed
+    migration.copy()
+    assert other.command(struct.pack("<BBH", 4, 0, 1)) == b"\0"
+    assert other.written and other.written <= migration.check()
+
+
+def test_all_that_a_socket_gives_is_logged(migration, server4):
+    """Bytes that the kernel writes into the guest's buffers, and the headers before them; copied in the middle of it, too."""
+    guest = migration.device
+    connection, peer = connect(guest, server4, options=[("MSS", 1460), ("WScale", 7)])
+    for number in range(12):
+        content, from_the_start = random.Random(number).randbytes(40000), number % 2
+        if from_the_start:
+            migration.copy()
+        peer.sendall(content)
+        if not from_the_start:
+            migration.copy()
+        assert connection.take(len(content)) == content
+        changed = migration.check()
+        if from_the_start:
+            assert changed & guest.ring_pages() and len(changed & guest.written) >= len(content) // PAGE
+    connection.send("R")
 
 
 def test_rings_are_logged_at_the_address_that_was_told(vhost):
