@@ -2,16 +2,12 @@
 """Real guests under QEMU, run by an ordinary user in a world of its own: the programs as they are built, nothing played."""
 
 import contextlib
-import pathlib
-import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
-
-from tests.support.bridge_fixtures import bridged, closing, lan_world, plug  # noqa: E402,F401
-from tests.support.fixtures import world  # noqa: E402,F401
-from tests.support.user import Server, make_user  # noqa: E402
+from tests.support.bridge_fixtures import bridged, closing, lan_world, plug  # noqa: F401
+from tests.support.fixtures import world  # noqa: F401
+from tests.support.user import Server, make_user
 
 
 @pytest.fixture(scope="module")
@@ -42,5 +38,3 @@ def serve():
             return made
 
         yield maker
-
-

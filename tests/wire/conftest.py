@@ -3,20 +3,16 @@
 
 import contextlib
 import os
-import pathlib
 import socket
-import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
-
-from tests.support.fixtures import start, world  # noqa: E402,F401
-from tests.support.lan import Home, wait_for  # noqa: E402
-from tests.support.netns import World  # noqa: E402
-from tests.support.vhost import OFFLOADS, PLAIN, VhostGuest  # noqa: E402
-from tests.support.vhost_fixtures import front, harmless, sly, two, vhost  # noqa: E402,F401
-from tests.support.wire import DgramGuest, Guest  # noqa: E402
+from tests.support.fixtures import start, world  # noqa: F401
+from tests.support.lan import Home, wait_for
+from tests.support.netns import World
+from tests.support.vhost import OFFLOADS, PLAIN, VhostGuest
+from tests.support.vhost_fixtures import front, harmless, sly, two, vhost  # noqa: F401
+from tests.support.wire import DgramGuest, Guest
 
 # The kinds of port that guests attach to. A module's tests run once with each kind that its PORTS names, or the environment's HOSPES_PORTS
 # ("stream vhost packed offloads"); with a stream otherwise, and where a test is marked as one of streams.
