@@ -19,7 +19,7 @@ import time
 import pytest
 
 from tests.support.bridge import Bridged, BridgeWorld, assert_restored, difference, state_of
-from tests.support.killer import PATIENCE, Killer, Sockets
+from tests.support.killer import PATIENCE, Killer, Sockets, end_with_parent
 from tests.support.lan import wait_for
 from tests.ns.test_bridge_updown import config
 
@@ -195,7 +195,7 @@ def work(kind, what):
 @pytest.fixture(scope="module")
 def results():
     """All scenes at work; those that are waited for first begin first."""
-    with concurrent.futures.ProcessPoolExecutor(WORKERS, multiprocessing.get_context("fork")) as pool:
+    with concurrent.futures.ProcessPoolExecutor(WORKERS, multiprocessing.get_context("fork"), end_with_parent) as pool:
         yield {scene: pool.submit(work, *scene) for scene in SCENES}
 
 

@@ -23,6 +23,7 @@ BORN = (1, 2, 3)  # events: fork, vfork, clone
 ENTRY, EXIT = 1, 2
 WALL = 0x40000000
 PIDFD_GETFD = 438
+PR_SET_PDEATHSIG = 1
 PATIENCE = 90  # seconds: beside a real-time load the kernel was seen to take 20 over one message (in synchronize_rcu_expedited)
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -60,6 +61,12 @@ def ptrace(request, pid, address=0, data=0):
     if result < 0:
         raise OSError(ctypes.get_errno(), f"ptrace {request:#x} of {pid}")
     return result
+
+
+def end_with_parent():
+    """SIGKILL when the thread ends that has forked this process."""
+    if _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
 
 
 def changes_by_netlink(messages):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Network namespaces that a test makes and removes, and sockets inside them."""
 
+import atexit
 import contextlib
 import ctypes
 import itertools
@@ -22,13 +23,71 @@ def run(command, **options):
     return done.stdout
 
 
+# Removes the namespaces whose names begin with $0, and what runs inside. Our input ends when the test process does; a line in it tells that
+# no program which that process has started can still be making one.
+WATCH = """
+read -r line || sleep 0.5
+tries=100
+while set -- "/run/netns/$0"*; [ -e "$1" ] && [ "$tries" -gt 0 ]; do
+	for path; do
+		pids=$(ip netns pids "${path##*/}")
+		if [ -n "$pids" ]; then kill -KILL $pids; else ip netns delete "${path##*/}"; fi
+	done
+	tries=$((tries - 1))
+	sleep 0.05
+done
+"""
+
+
+class Watcher:
+    """A process that outlives this one, however it ends, and then removes its namespaces: what fixtures had no time for.
+
+    A forked child has a watcher of its own, once it makes a namespace.
+    """
+
+    current = None
+
+    def __init__(self):
+        end, self.pipe = os.pipe()  # no program that is started gets them
+        # In a session of its own, or what ends us might end it, too.
+        self.process = subprocess.Popen(["sh", "-c", WATCH, f"hospes-{os.getpid()}-"], stdin=end, stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL, cwd="/", start_new_session=True)
+        os.close(end)
+
+    @classmethod
+    def start(cls):
+        cls.current = cls.current or cls()
+
+    @classmethod
+    def finish(cls):
+        if cls.current:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(cls.current.pipe, b"all is done\n")
+            os.close(cls.current.pipe)
+            cls.current.process.wait()
+            cls.current = None
+
+    @classmethod
+    def forget(cls):
+        """In a forked child, which must not keep the parent's from hearing of its end."""
+        if cls.current:
+            os.close(cls.current.pipe)
+            cls.current.process.returncode = 0  # it is the parent's to wait for
+            cls.current = None
+
+
+atexit.register(Watcher.finish)
+os.register_at_fork(after_in_child=Watcher.forget)
+
+
 class Netns:
-    """A network namespace with its loopback up. Its name tells whose it is, should one ever be left behind."""
+    """A network namespace with its loopback up. Its name tells whose it is."""
 
     numbers = itertools.count()
 
     def __init__(self, name):
         self.name = f"hospes-{os.getpid()}-{next(Netns.numbers)}-{name}"
+        Watcher.start()
         run(["ip", "netns", "add", self.name])
         self.ip("link set lo up")
 
