@@ -50,8 +50,7 @@ def banner(lan_world):
 
 def by_hand(user, netdev, mac):
     """A QEMU as somebody types it, with mini's kernel. It ends with the test."""
-    folder = next(p.parent for p in sorted(mini_cache().glob("*/initrd")))
-    folder = user.path / "home" / ".cache/hospes/mini" / folder.name
+    folder = user.path / "home" / ".cache/hospes/mini" / mini_cache()[0].name
     return user.popen("qemu-system-x86_64", "-accel", "tcg", "-m", "192M", "-nodefaults", "-display", "none", "-serial", f"file:{user.path}/home/{mac[-2:]}.log",
                       "-kernel", folder / "kernel", "-initrd", folder / "initrd", "-append", "console=ttyS0 quiet panic=-1 hospes.name=hand",
                       "-netdev", netdev, "-device", f"virtio-net-pci,netdev=n,mac={mac}", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

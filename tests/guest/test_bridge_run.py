@@ -46,8 +46,7 @@ def qemus(user):
 
 def typed(user, line):
     """A QEMU as somebody types it, with these words for its network. It is mini that boots."""
-    folder = next(p.parent for p in sorted(mini_cache().glob("*/initrd")))
-    folder = user.path / "home" / ".cache/hospes/mini" / folder.name
+    folder = user.path / "home" / ".cache/hospes/mini" / mini_cache()[0].name
     return user.popen("sh", "-c", f"exec qemu-system-x86_64 -accel tcg -m 192M -nodefaults -display none -kernel {folder}/kernel -initrd {folder}/initrd "
                       f"-append 'console=ttyS0 quiet panic=-1 hospes.name=typed' {line}", stderr=subprocess.PIPE)
 

@@ -5,6 +5,7 @@ import gzip
 import shutil
 import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -15,8 +16,9 @@ from tests.support.user import mini_cache
 @pytest.fixture
 def folder(tmp_path):
     """A cache with the kernel that was downloaded for the others, and nothing built."""
-    for kept in mini_cache().glob("download-*"):
-        shutil.copytree(kept, tmp_path / kept.name)
+    for kept in mini_cache():
+        if kept.name.startswith("download-"):
+            shutil.copytree(kept, tmp_path / kept.name)
     return tmp_path
 
 
@@ -42,6 +44,30 @@ def test_at_once(folder):
     again = build(folder)
     assert result(again) == str(made)
     assert gzip.decompress((made / "initrd").read_bytes()).startswith(b"070701")
+
+
+def test_others_come_and_go(folder):
+    """What other builders work at may be gone as soon as it was seen, and is no matter of this one."""
+    ended = threading.Event()
+
+    def others(number):
+        while not ended.is_set():
+            paths = [folder / f".build.{number}.{i}" for i in range(2000)]
+            for path in paths:
+                path.mkdir()
+            for path in paths:
+                path.rmdir()
+
+    threads = [threading.Thread(target=others, args=[number]) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(3):
+            shutil.rmtree(result(build(folder)))
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_killed(folder):

@@ -120,12 +120,15 @@ class User(Home):
 
 @functools.lru_cache
 def mini_cache():
-    """The guest mini, built once into the build folder (what must be downloaded for it is, outside of every namespace)."""
+    """The guest mini, built once into the build folder (what must be downloaded for it is, outside of every namespace).
+
+    Return: the folders that a cache needs of it. Others are half made where another run of tests builds at the same time."""
     folder = build_folder(False) / "mini-cache"
     done = subprocess.run([str(ROOT / "tools" / "mini-build"), str(folder)], capture_output=True, text=True, timeout=600, check=False)
     if done.returncode:
         pytest.fail(f"mini-build: {done.stderr}", pytrace=False)
-    return folder
+    made = pathlib.Path(done.stdout.strip())
+    return [path for path in (made, made.with_name("download-" + made.name.rpartition("-")[0])) if path.exists()]
 
 
 def give(path):
@@ -138,8 +141,8 @@ def give(path):
 def make_user(world):
     user = User(world.host)
     cache = user.path / "home" / ".cache" / "hospes"
-    cache.mkdir(parents=True)
-    shutil.copytree(mini_cache(), cache / "mini")
+    for path in mini_cache():
+        shutil.copytree(path, cache / "mini" / path.name)
     give(user.path / "home")
     (user.path / "home" / ".cache").chmod(0o700)
     cache.chmod(0o700)
