@@ -5,11 +5,12 @@ Where a fault is about traffic, it is seen to stop and to flow again.
 """
 
 import json
+import pathlib
 import time
 
 import pytest
 
-from tests.support.doctor import GUEST4, GUEST6, HOST4, LAN4, LAN6, Patient, reaches
+from tests.support.doctor import GUEST4, GUEST6, HOST4, LAN4, LAN6, Patient, reaches, run
 from tests.support.lan import wait_for
 
 BR0 = ("--bridge", "br0")
@@ -61,6 +62,22 @@ def test_a_user_is_told_what_was_not_looked_at(patient):
     report = json.loads(patient.run(*BR0, "--json", user=True).stdout)
     assert {gap["what"] for gap in report["not_looked_at"]} == {"the firewall's rules", "other users' processes"}
     assert "not looked at: the firewall's rules (only root" in patient.run(*BR0, user=True).stdout
+
+
+@pytest.mark.parametrize("script", ["exec sleep 1000", "printf '{\"nftables\": ['; exec sleep 1000", "echo '{}'; exec sleep 1000 >/dev/null"],
+                         ids=["silent", "halfway", "done"])
+def test_nft_is_not_waited_for_for_ever(patient, script):
+    """A stand-in that stops at nothing, in the middle, and behind all that it had to say: it is ended, and the doctor goes on."""
+    nft = patient.home.write("nft", f"#!/bin/sh\n{script}\n")
+    nft.chmod(0o755)
+    sh(patient, f"mount --bind {nft} /usr/sbin/nft", "ip link set br0 type bridge stp_state 1")
+    begun = time.monotonic()
+    report = json.loads(patient.run(*BR0, "--json", status=1).stdout)
+    assert 5 <= time.monotonic() - begun < 20
+    assert report["not_looked_at"] == [{"what": "the firewall's rules", "why": "nft -j list ruleset did not end within 5 seconds"}]
+    assert "stp" in {finding["check"] for finding in report["findings"]}
+    inside = run(["ip", "netns", "pids", patient.host.name]).split()
+    assert "sleep" not in [pathlib.Path(f"/proc/{pid}/comm").read_text().strip() for pid in inside if int(pid) != patient.host.keeper.pid]
 
 
 # --- firewalls
