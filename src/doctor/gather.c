@@ -12,14 +12,21 @@
 #define LINE_MAX_SIZE 256
 #define SET_BY_USER   3    /* NET_ADDR_SET in the kernel's linux/netdevice.h */
 
-bool gather_read(const char *path, char *into, size_t size)
+ssize_t gather_text(const char *path, char *into, size_t size)
 {
 	_cleanup_fd_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ssize_t got = fd < 0 ? -1 : read(fd, into, size - 1);
 
 	if (got < 0)
-		return false;
+		return -errno;
 	into[got] = 0;
+	return got;
+}
+
+bool gather_read(const char *path, char *into, size_t size)
+{
+	if (gather_text(path, into, size) < 0)
+		return false;
 	into[strcspn(into, "\n")] = 0;
 	return true;
 }

@@ -24,7 +24,14 @@ void gather_host(struct facts *f);
 void gather_processes(struct facts *f);
 void gather_lan(struct facts *f);
 
-/** gather_read() - a small file of /proc or /sys, its last newline cut off. Return: false if it cannot be read. */
+/**
+ * gather_text() - a small file of /proc or /sys, as one read gives it
+ * @size: of @into; what is longer is cut
+ * Return: bytes, a 0 behind them not counted; negative errno if it cannot be read
+ */
+ssize_t gather_text(const char *path, char *into, size_t size);
+
+/** gather_read() - the first line of such a file, without its newline. Return: false if it cannot be read. */
 bool gather_read(const char *path, char *into, size_t size);
 
 /** gather_lan_list() - what Status, List and ListForwards answer, into the facts; pure */

@@ -4,12 +4,10 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "base/fd.h"
 #include "lan/paths.h"
 
 #define COMMAND_SIZE 65536
@@ -34,15 +32,7 @@ static enum namespace network_of(pid_t pid)
 /* Where a line of a small file begins with @start, a newline before it. Return: NULL if there is none. */
 static const char *find_line(const char *path, const char *start, char text[static TEXT_SIZE])
 {
-	FILE *file = fopen(path, "re");
-	size_t got;
-
-	if (!file)
-		return NULL;
-	got = fread(text, 1, TEXT_SIZE - 1, file);
-	fclose(file);
-	text[got] = 0;
-	return strstr(text, start);
+	return gather_text(path, text, TEXT_SIZE) < 0 ? NULL : strstr(text, start);
 }
 
 /* The name of the tap behind a descriptor, from its fdinfo ("iff:\ttap0"). */
@@ -231,15 +221,11 @@ static size_t read_words(pid_t pid, char *text, char **words)
 	char path[64];
 	size_t count = 0;
 	ssize_t got;
-	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	got = fd < 0 ? -1 : read(fd, text, COMMAND_SIZE - 1);
-	fd_close(fd);
-	if (got <= 0)
+	got = gather_text(path, text, COMMAND_SIZE);
+	if (got < 0)
 		return 0;
-	text[got] = 0;
 	for (char *at = text; at < text + got && count < WORDS_MAX; at += strlen(at) + 1)
 		words[count++] = at;
 	return count;
