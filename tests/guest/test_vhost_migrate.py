@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from tests.support.lan import varlink, wait_for
-from tests.support.netns import World
+from tests.support.lan import wait_for
 from tests.support.qemu import QemuGuest, move
+from tests.support.transfer import served
 
 CHUNK = 4096
 
@@ -84,12 +84,6 @@ def guest(user):
         made.close()
 
 
-def call(user, method, lan="default"):
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection:
-        connection.connect(str(user.runtime(lan) / "control"))
-        return varlink(connection, method)
-
-
 def log_is_mapped(pid):
     """Does the daemon have a log of the pages that it writes?"""
     with open(f"/proc/{pid}/maps", encoding="ascii") as maps:
@@ -98,16 +92,10 @@ def log_is_mapped(pid):
 
 @contextlib.contextmanager
 def stream(world, guest):
-    with world.net.socket() as server:
-        server.bind((World.SERVER4, 0))
-        server.listen()
-        server.settimeout(30)
-        guest.begin(f"nc {World.SERVER4} {server.getsockname()[1]} -e cat")
-        with server.accept()[0] as connection:
-            connection.settimeout(30)
-            made = Stream(connection)
-            made.start()
-            yield made
+    with served(world, guest, "nc {} {} -e cat") as connection:
+        made = Stream(connection)
+        made.start()
+        yield made
 
 
 def hand_over(user, source, lan="default"):
@@ -117,7 +105,7 @@ def hand_over(user, source, lan="default"):
     target = QemuGuest(user, source.name, memory=MEMORY, lan=lan, more=["-incoming", f"unix:{path}"])
     target.spawn()
     wait_for(path.exists, 10, "the other QEMU to listen")
-    pid, seen = call(user, "Status")["pid"], []
+    pid, seen = user.call("Status")["pid"], []
     try:
         told = move(source, target, path, meanwhile=lambda: seen.append(log_is_mapped(pid)))
     except BaseException:
@@ -131,7 +119,7 @@ def hand_over(user, source, lan="default"):
 
 def test_a_connection_outlives_migrations(world, user, guest):
     """There and back again; both times the guest is behind another port, and the connection loses and doubles nothing."""
-    pid, here = call(user, "Status")["pid"], guest
+    pid, here = user.call("Status")["pid"], guest
     with contextlib.ExitStack() as stack:
         with stream(world, guest) as flow:
             flow.moves_on()
@@ -149,7 +137,7 @@ def test_a_connection_outlives_migrations(world, user, guest):
                 print(f"moved in {told['total-time']} ms, {told['downtime']} ms of them stopped, {told['ram']['transferred'] >> 20} MiB; "
                       f"the stream stood still for {flow.stall:.2f} s")
                 here = there
-            assert call(user, "Status")["pid"] == pid and not log_is_mapped(pid)
+            assert user.call("Status")["pid"] == pid and not log_is_mapped(pid)
             flow.stop()
         here.wait(20, status=None)
         assert guest.address in here.shell("ip -4 address show dev eth0")
@@ -158,7 +146,7 @@ def test_a_connection_outlives_migrations(world, user, guest):
 
 
 def port_of(user, guest, lan="default"):
-    return next(g["port"] for g in call(user, "List", lan)["guests"] if g["name"] == guest.name)
+    return next(g["port"] for g in user.call("List", lan)["guests"] if g["name"] == guest.name)
 
 
 def test_to_another_lan(world, user, guest):

@@ -6,13 +6,12 @@ import contextlib
 import hashlib
 import os
 import signal
-import socket
 
 import pytest
 
 from tests.support.lan import varlink, wait_for
-from tests.support.netns import World
 from tests.support.qemu import QemuGuest
+from tests.support.transfer import served
 
 MIB = 1 << 20
 SIZE = 128 * MIB
@@ -38,35 +37,14 @@ def start(guest):
     guest.address = guest.dhcp()
 
 
-def call(user, method):
-    with user.netns.entered():
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with connection:
-        connection.connect(str(user.runtime() / "control"))
-        return varlink(connection, method)
-
-
 def ports(user):
-    return [port for port in call(user, "List")["ports"] if port["kind"] == "vhost"]
+    return [port for port in user.call("List")["ports"] if port["kind"] == "vhost"]
 
 
 def blocks(size):
     """Bytes to send, no two megabytes alike."""
     for number in range(size // MIB):
         yield number.to_bytes(8, "big") + BLOCK[8:]
-
-
-@contextlib.contextmanager
-def served(world, guest, line):
-    """A connection from the guest: line, with the server's address and port put in, opens it."""
-    with world.net.socket() as server:
-        server.bind((World.SERVER4, 0))
-        server.listen()
-        server.settimeout(30)
-        guest.begin(line.format(*server.getsockname()))
-        with server.accept()[0] as connection:
-            connection.settimeout(60)
-            yield connection
 
 
 def to_guest(world, guest, size, line="wget -qO- http://{}:{}/ | md5sum", seconds=90):
@@ -100,9 +78,8 @@ def from_guest(world, guest, size):
     serve_file(guest)
     for _ in range(size // len(FILE)):
         want.update(FILE)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        with guest.user.control() as connection:
             connection.settimeout(30)
-            connection.connect(str(guest.user.runtime() / "control"))
             varlink(connection, "Connect", {"guest": guest.name, "port": 80}, {"upgrade": True})
             connection.sendall(b"GET /file HTTP/1.0\r\n\r\n")
             body = b""
@@ -157,7 +134,7 @@ def test_guest_to_guest(world, pair):
 def test_memory_is_plugged_in(world, user, pair):
     """A DIMM while the guest sends and receives: the rings go on, and frames are read from and written to the new memory too."""
     guest = pair[0]
-    daemon = call(user, "Status")["pid"]
+    daemon = user.call("Status")["pid"]
     before = len(regions(daemon))
     with served(world, guest, "nc {} {} -e cat") as connection:
         echo(connection, 64)
@@ -228,7 +205,7 @@ def test_qemu_is_killed(world, user, pair):
 def test_daemon_is_gone_for_a_while(world, user, pair, way):
     """QEMU connects again and again meanwhile; the guest's driver notices nothing but silence."""
     if way == "killed":
-        os.kill(call(user, "Status")["pid"], signal.SIGKILL)
+        os.kill(user.call("Status")["pid"], signal.SIGKILL)
     else:
         user.hospes("down")
     pair[0].shell("true")

@@ -13,6 +13,7 @@ import pytest
 from tests.support import peer
 from tests.support.lan import Daemon, Home, wait_for
 from tests.support.netns import World
+from tests.support.transfer import served
 from tests.support.uml import Uml
 from tests.support.vhost_traffic import descriptors
 
@@ -66,18 +67,12 @@ def outcome(text):
 
 def with_host(world, guest, verb, address, size):
     """A stream between a guest and a server on the internet. Return: what was sent, and what was received."""
-    with world.net.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as server, concurrent.futures.ThreadPoolExecutor() as pool:
-        server.bind((address, 0))
-        server.listen()
-        server.settimeout(30)
-        guest.begin(f"{guest.peer} {verb} {address} {server.getsockname()[1]} {size if verb == 'send' else ''}")
-        connection = server.accept()[0]
-        connection.settimeout(60)
-        with connection:
-            ours = pool.submit(*((peer.receive, connection) if verb == "send" else (peer.send, connection, size)))
-            far = ours.result(90)
-        near = outcome(guest.wait(60))
-        return (near, far) if verb == "send" else (far, near)
+    line = f"{guest.peer} {verb} {{}} {{}} {size if verb == 'send' else ''}"
+    with concurrent.futures.ThreadPoolExecutor() as pool, served(world, guest, line, address) as connection:
+        ours = pool.submit(*((peer.receive, connection) if verb == "send" else (peer.send, connection, size)))
+        far = ours.result(90)
+    near = outcome(guest.wait(60))
+    return (near, far) if verb == "send" else (far, near)
 
 
 def between(one, other, address, size):
@@ -139,17 +134,11 @@ def test_killed_and_started_again(world, lan, pair):
     wait_for(lambda: not flows(lan), 10, "the end of older flows")
     before, address = descriptors(lan), pair[0].address4
     for verb in ("send", "receive"):
-        with world.net.socket() as server:
-            server.bind((World.SERVER4, 0))
-            server.listen()
-            server.settimeout(30)
-            pair[0].begin(f"{pair[0].peer} {verb} {World.SERVER4} {server.getsockname()[1]} {GIB}")
-            with server.accept()[0] as connection:
-                connection.settimeout(10)
-                for _ in range(20):
-                    connection.recv(1 << 20) if verb == "send" else connection.sendall(bytes(1 << 20))
-                pair[0].kill()
-                wait_for(lambda: len(ports(lan)) == 1, 5, "the port to go")
+        with served(world, pair[0], f"{pair[0].peer} {verb} {{}} {{}} {GIB}") as connection:
+            for _ in range(20):
+                connection.recv(1 << 20) if verb == "send" else connection.sendall(bytes(1 << 20))
+            pair[0].kill()
+            wait_for(lambda: len(ports(lan)) == 1, 5, "the port to go")
         pair[1].shell("ping -c 1 -W 5 10.0.2.2")
         pair[0].boot()
         assert pair[0].dhcp() == address

@@ -110,10 +110,7 @@ class Daemon:
             return varlink(connection, method, parameters)
 
     def control(self):
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(10)
-        connection.connect(str(self.runtime / "control"))
-        return connection
+        return connect_control(self.runtime)
 
     def drops(self):
         """All drops, by reason, of all ports together."""
@@ -136,6 +133,14 @@ class Daemon:
         self.log.close()
         assert status == 0, f"hospesd ended with {status}:\n{text}"
         assert "Sanitizer" not in text and "runtime error" not in text, text
+
+
+def connect_control(runtime):
+    """A connection to the control interface of the LAN with that runtime folder."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(10)
+    connection.connect(str(runtime / "control"))
+    return connection
 
 
 def varlink(connection, method, parameters=None, more=None):

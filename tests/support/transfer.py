@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A TCP connection that carries a counted stream at a steady pace, both ways at once: what is lost or out of order shows, and how long it ever stood still."""
+"""TCP connections: one from a guest's shell, and one that carries a counted stream at a steady pace, both ways at once: what is lost or out of order shows, and how long it ever stood still."""
 
 import array
 import contextlib
@@ -8,7 +8,22 @@ import struct
 import threading
 import time
 
+from tests.support.netns import World
+
 CHUNK, PACE = 2048, 0.001
+
+
+@contextlib.contextmanager
+def served(world, guest, line, address=World.SERVER4):
+    """A connection from a guest to a server on the internet. line: what opens it there, with {} for address and port; guest.wait() has its output."""
+    with world.net.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as server:
+        server.bind((address, 0))
+        server.listen()
+        server.settimeout(30)
+        guest.begin(line.format(*server.getsockname()))
+        with server.accept()[0] as connection:
+            connection.settimeout(60)
+            yield connection
 
 
 class Transfer:

@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from tests.support.lan import ROOT, USER, Home, as_user, build_folder, wait_for
+from tests.support.lan import ROOT, USER, Home, as_user, build_folder, connect_control, varlink, wait_for
 
 BOOT = 90       # seconds that a guest may take to come up, on a machine that has much else to do
 COMMAND = 60    # seconds that a command may take
@@ -102,6 +102,14 @@ class User(Home):
 
     def runtime(self, lan="default"):
         return self.path / "run" / "hospes" / lan
+
+    def control(self, lan="default"):
+        return connect_control(self.runtime(lan))
+
+    def call(self, method, lan="default"):
+        """A call of a LAN's control interface."""
+        with self.control(lan) as connection:
+            return varlink(connection, method)
 
     def processes(self):
         """The command lines of all processes of this user (another test's may have the same number)."""
