@@ -1,19 +1,12 @@
 # SPDX-License-Identifier: MIT
 """A QEMU guest under TCG: Debian's cloud kernel and busybox. Slow, so its figures are relative ones; a whole Linux behind every kind of port."""
 
-from bench.clients import initrd
-from bench.clients.console import DHCP_EVENT, SHELL, Console
+import pathlib
+
+from bench.clients.console import Console
 from bench.measure import QemuLoop
 from bench.scene import BACK_CORE, BUILD, TOOLS, Missing, need, run
-
-INIT = """#!/bin/sh
-export PATH=/bin HOME=/
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t devtmpfs dev /dev
-for module in /lib/modules/*.ko; do insmod $module 2>/dev/null; done
-ip link set lo up
-""" + SHELL.replace("CONSOLE", "/dev/ttyS0")
+from tests.support.qemu import boot_words, make_initrd
 
 MEMORY = "192M"
 
@@ -26,12 +19,9 @@ class Qemu(Console):
     def __init__(self, scene, attachment, number, core):
         super().__init__(scene, attachment, number, core)
         need("qemu-system-x86_64")
-        kernel, own = self.files()
+        words = [*boot_words(*self.files(), MEMORY), "-name", "guest,debug-threads=on", "-no-reboot", *self.net(attachment)]
         # The main loop carries the network for most ports: it belongs to the backend's core, the virtual processor to the guest's.
         self.core = None
-        words = ["qemu-system-x86_64", "-name", "guest,debug-threads=on", "-accel", "tcg", "-cpu", "max", "-m", MEMORY, "-smp", "1",
-                 "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial", "stdio", "-kernel", kernel, "-initrd", own, "-append", "console=ttyS0 rdinit=/bench-init quiet mitigations=off",
-                 *self.net(attachment)]
         # hospesd is another user's and must be able to write to a socket that QEMU makes.
         self.boot(words, attachment.netns if attachment.kind == "tap" else scene.host, umask=0)
         self.pin(core)
@@ -40,16 +30,11 @@ class Qemu(Console):
     def files(self):
         if not (BUILD / "mini-build").exists():
             raise Missing(f"{BUILD}/mini-build is not built")
-        mini = run([BUILD / "mini-build", BUILD / "mini-cache"], timeout=300).strip()
+        mini = pathlib.Path(run([BUILD / "mini-build", BUILD / "mini-cache"], timeout=300).strip())
         path = self.scene.folder / "qemu.initrd"
         if not path.exists():
-            extra = initrd.archive({"bench-init": INIT.encode(), "dhcp-event": DHCP_EVENT.encode(), "bin/load": (TOOLS / "load").read_bytes()})
-            with open(f"{mini}/initrd", "rb") as base:
-                path.write_bytes(base.read())
-            # The kernel unpacks one archive behind the other, each padded to four bytes.
-            with open(path, "ab") as whole:
-                whole.write(b"\0" * (-whole.tell() % 4) + extra)
-        return f"{mini}/kernel", path
+            make_initrd(path, mini, {"bin/load": (TOOLS / "load").read_bytes()})
+        return mini, path
 
     def net(self, attachment):
         path = attachment.path

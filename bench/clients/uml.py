@@ -1,25 +1,9 @@
 # SPDX-License-Identifier: MIT
 """User-mode Linux: a real Linux guest at native speed, a vhost-user front end or behind a tap. The host's files are its own, so it runs the host's iperf3."""
 
-import pathlib
-
-from bench.clients import initrd
-from bench.clients.console import DHCP_EVENT, SHELL, Console
+from bench.clients.console import Console
 from bench.scene import TOOLS, Missing, need
-
-MODULES = ("net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net")
-
-INIT = """#!/bin/busybox sh
-/bin/busybox --install -s /bin
-export PATH=/bin HOME=/
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t devtmpfs dev /dev
-mount -t hostfs none /host -o /
-mount -t proc proc /host/proc
-for module in /modules/*.ko; do insmod $module; done
-ip link set lo up
-""" + SHELL.replace("CONSOLE", "/dev/tty0")
+from tests.support.uml import VIRTIO_NET, boot_words, make_initrd
 
 
 class Uml(Console):
@@ -29,7 +13,7 @@ class Uml(Console):
     def __init__(self, scene, attachment, number, core):
         super().__init__(scene, attachment, number, core)
         need("linux.uml")
-        words = ["linux.uml", f"mem={self.memory}M", f"initrd={self.initrd()}", "root=/dev/ram0", "rdinit=/init", "con0=fd:0,fd:1", "con=null", "quiet"]
+        words = boot_words(self.initrd(), self.memory)
         netns = scene.host
         if attachment.kind == "vhost":
             words.append(f"virtio_uml.device={attachment.path}:1")
@@ -45,13 +29,10 @@ class Uml(Console):
     def initrd(self):
         path = self.scene.folder / "uml.initrd"
         if not path.exists():
-            trees = sorted(pathlib.Path("/usr/lib/uml/modules").glob("*/kernel"))
-            if not trees or not pathlib.Path("/bin/busybox").exists():
-                raise Missing("no modules of User-mode Linux, or no busybox-static")
-            files = {"init": INIT.encode(), "dhcp-event": DHCP_EVENT.encode(), "bin/busybox": pathlib.Path("/bin/busybox").read_bytes()}
-            for order, module in enumerate(MODULES):
-                files[f"modules/{order}.ko"] = (trees[-1] / f"{module}.ko").read_bytes()
-            initrd.write(path, files, ("dev", "proc", "sys", "tmp", "host"))
+            try:
+                make_initrd(path, VIRTIO_NET)
+            except FileNotFoundError as error:
+                raise Missing(f"no modules of User-mode Linux, or no busybox-static: {error}") from None
         return path
 
     def tool(self, name):

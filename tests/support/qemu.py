@@ -8,18 +8,23 @@ import shlex
 import socket
 import time
 
-from tests.support.console import DHCP_EVENT, SHELL, Console, archive
+from tests.support.console import Console
+from tests.support.initrd import archive, shell_files
 from tests.support.lan import wait_for
 
-INIT = """#!/bin/sh
-export PATH=/bin HOME=/
-mount -t proc proc /proc
-mount -t sysfs sys /sys
-mount -t devtmpfs dev /dev
-echo 1 >/proc/sys/net/ipv6/conf/default/optimistic_dad
-for module in /lib/modules/*.ko; do insmod $module 2>/dev/null; done
-ip link set eth0 up
-""" + SHELL.replace("CONSOLE", "/dev/ttyS0")
+
+def make_initrd(path, mini, files=None):
+    """The mini's initrd with a shell on the console, and more files if wanted. mini: the folder of its kernel and initrd."""
+    base = (mini / "initrd").read_bytes()
+    # The kernel unpacks one archive behind the other, each padded to four bytes.
+    path.write_bytes(base + bytes(-len(base) % 4) + archive({**shell_files("/dev/ttyS0"), **(files or {})}))
+
+
+def boot_words(mini, initrd, memory):
+    """What starts one, under TCG. memory: as -m takes it."""
+    return ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", memory,
+            "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio",
+            "-kernel", f"{mini}/kernel", "-initrd", str(initrd), "-append", "console=ttyS0 rdinit=/guest-init quiet mitigations=off"]
 
 
 class Qmp:
@@ -52,17 +57,26 @@ class QemuGuest(Console):
     """A guest with a name on a user's LAN; `more` are further words for QEMU. boot() starts it."""
 
     numbers = itertools.count()
+    boot_seconds = 90
 
     def __init__(self, user, name, port="vhost", memory="192M", card="", lan="default", more=()):
         self.user, self.monitor = user, None
         self.monitor_path = user.path / "home" / f"qmp-{next(self.numbers)}"
-        words = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", memory, "-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio",
-                 "-qmp", f"unix:{self.monitor_path},server=on,wait=off", *boot_words(user), *attach_words(user, lan, name, port, memory, card), *more]
-        super().__init__(name, user.command(words), user.environment, boot_seconds=90)
+        mini = next((user.path / "home/.cache/hospes/mini").glob("[0-9]*"))
+        initrd = user.path / "qemu.initrd"
+        if not initrd.exists():
+            make_initrd(initrd, mini)
+        words = [*boot_words(mini, initrd, memory), "-qmp", f"unix:{self.monitor_path},server=on,wait=off",
+                 *attach_words(user, lan, name, port, memory, card), *more]
+        super().__init__(name, user.command(words), user.environment)
 
     def spawn(self):
         super().spawn()
         wait_for(lambda: self.process.poll() is not None or self.connect(), 20, f"the monitor of {self.name}")
+
+    def wait_ready(self):
+        super().wait_ready()
+        self.shell("ip link set eth0 up")
 
     def connect(self):
         with contextlib.suppress(OSError):
@@ -78,16 +92,6 @@ class QemuGuest(Console):
             self.monitor.close()
             self.monitor = None
         self.monitor_path.unlink(missing_ok=True)
-
-
-def boot_words(user):
-    folder = next((user.path / "home/.cache/hospes/mini").glob("[0-9]*"))
-    initrd = user.path / "qemu.initrd"
-    if not initrd.exists():
-        base = (folder / "initrd").read_bytes()
-        # The kernel unpacks one archive behind the other, each padded to four bytes.
-        initrd.write_bytes(base + bytes(-len(base) % 4) + archive({"guest-init": INIT.encode(), "dhcp-event": DHCP_EVENT.encode()}))
-    return ["-kernel", str(folder / "kernel"), "-initrd", str(initrd), "-append", "console=ttyS0 rdinit=/guest-init quiet mitigations=off"]
 
 
 def attach_words(user, lan, name, port, memory, card):
