@@ -24,6 +24,9 @@ class Uml(Console):
         self.boot(words, netns, tries=3)
         if attachment.kind == "tap":
             self.shell("ip link set vec0 name eth0")
+        elif attachment.kind == "vhost" and not self.shell("ls /sys/class/net | grep eth0 || true").strip():
+            # Without that channel its driver has no interrupt of its own, asks for the timer's (number 0), and gives up with EBUSY.
+            raise Missing("User-mode Linux has no eth0 with it: it wants a backend that offers protocol feature bit 5 (BACKEND_REQ)")
         self.configure()
 
     def initrd(self):

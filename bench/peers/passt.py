@@ -28,7 +28,7 @@ class Passt(Peer):
 
 
 class PasstVhost(Passt):
-    """UML reaches only a passt that offers protocol feature bit 5; any QEMU guest reaches every one."""
+    """UML reaches only one that offers protocol feature bit 5, as no release does (see README.md); any QEMU guest reaches every one."""
 
     name, kinds = "passt vhost", ("vhost",)
     options = ("--vhost-user",)
