@@ -45,7 +45,7 @@ _hospes() {
 		[[ $prev != -b && $prev != --bridge ]] || words=$(ip -br link show type bridge 2>/dev/null | sed 's/ .*//')
 		;;
 	ssh-config) words="--install --remove --help" ;;
-	qemu-args) words="--name --port --help" ;;
+	qemu-args) words="--name --port --mem --help" ;;
 	run)
 		words="mini --name --mem --cpus --publish --detach --snapshot --port --help"
 		compopt -o default
