@@ -21,11 +21,13 @@ RINGS = {
     "split": {},
     "split, events by index": {"event_idx": True},
     "split, in order": {"in_order": True},
+    "split, in order, events by index": {"in_order": True, "event_idx": True},
     "split, shuffled": {"shuffle": 3},
     "split, calls by a pipe": {"pipe": True, "event_idx": True},
     "packed": {"packed": True},
     "packed, events by index": {"packed": True, "event_idx": True},
     "packed, in order": {"packed": True, "in_order": True},
+    "packed, in order, events by index": {"packed": True, "in_order": True, "event_idx": True},
     "packed, size is no power of two": {"packed": True, "size": 100},
     "packed, shuffled": {"packed": True, "shuffle": 3},
 }
