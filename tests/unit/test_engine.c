@@ -182,12 +182,13 @@ static void test_reload(void **state)
 	json_t *answer;
 	char text[1024];
 
-	snprintf(text, sizeof(text), "[LAN]\nIPv4 = 10.0.9.0/24\nHostAccess = none\nMTU = 1400\n[Guest]\nName = db\nIPv4 = 10.0.9.77\n"
+	snprintf(text, sizeof(text), "[LAN]\nIPv4 = 10.0.9.0/24\nHostAccess = none\nMTU = 1400\nPoll = 50\n[Guest]\nName = db\nIPv4 = 10.0.9.77\n"
 				     "[Forward]\nListen = %s/a.sock\nTo = db:5432\n", l->folder);
 	lan_write(l->config, text);
 	answer = lan_expect(l, "Reload", "", "");
-	assert_int_equal(json_array_size(json_object_get(answer, "changes")), 4);
+	assert_int_equal(json_array_size(json_object_get(answer, "changes")), 5);
 	assert_true(has_change(answer, "HostAccess is none"));
+	assert_true(has_change(answer, "Poll is"));
 	assert_true(has_change(answer, "MTU cannot change"));
 	assert_true(has_change(answer, "guest db registered"));
 	assert_true(has_change(answer, "a.sock to db:5432 added"));

@@ -109,6 +109,28 @@ static void everything(void **state)
 	assert_string_equal(c->forwards[1].path, "/run/user/1000/a#b;c.sock");
 }
 
+static void poll_values(void **state)
+{
+	static const struct { const char *value; int32_t poll; } rows[] = {
+		{ "auto", CONFIG_POLL_AUTO }, { "Auto", CONFIG_POLL_AUTO }, { "off", 0 }, { "OFF", 0 }, { "0", 0 }, { "1", 1 }, { "50", 50 },
+		{ "1000000", 1000000 }, { "1000001", -EINVAL }, { "-1", -EINVAL }, { "4294967296", -EINVAL }, { "50us", -EINVAL }, { "on", -EINVAL },
+		{ "", -EINVAL },
+	};
+	char error[512], text[64];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_(lan_config_freep) struct lan_config *c = NULL;
+		int r, size = snprintf(text, sizeof(text), "[LAN]\nPoll = %s\n", rows[i].value);
+
+		r = parse(&c, text, (size_t)size, error);
+		if (rows[i].poll == -EINVAL && (r != -EINVAL || !strstr(error, "x.lan:2: ") || !strstr(error, "auto, off, or up to 1000000")))
+			fail_msg("%s\n-> %d, %s", text, r, error);
+		else if (rows[i].poll != -EINVAL && (r || c->poll != rows[i].poll))
+			fail_msg("%s\n-> %d, %s", text, r ? r : c->poll, error);
+	}
+}
+
 static void many(void **state)
 {
 	char *text = test_malloc(1 << 20), error[512];
@@ -255,8 +277,8 @@ static void files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(defaults), cmocka_unit_test(everything), cmocka_unit_test(many), cmocka_unit_test(mistakes),
-		cmocka_unit_test(no_text),
+		cmocka_unit_test(defaults), cmocka_unit_test(everything), cmocka_unit_test(poll_values), cmocka_unit_test(many),
+		cmocka_unit_test(mistakes), cmocka_unit_test(no_text),
 		cmocka_unit_test(files),
 	};
 

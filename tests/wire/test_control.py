@@ -3,6 +3,7 @@
 
 import json
 import os
+import pathlib
 import socket
 import time
 
@@ -327,3 +328,31 @@ def test_reload_by_signal(start, home):
     home.write(".config/hospes/default.lan", "[LAN]\n[Guest]\nName = web\nMAC = 02:00:00:00:00:55\n")
     os.kill(daemon_pid(daemon), 1)
     wait_for(lambda: any(g["name"] == "web" for g in daemon.call("List")["guests"]), what="the guest")
+
+
+def test_reload_changes_poll(start, home):
+    """After a call of the control interface the LAN looks for more, for as long as Poll says; a process that looks is running, or waits for a processor."""
+    daemon = start(config="[LAN]\nPoll = off\n")
+    stat = f"/proc/{daemon_pid(daemon)}/stat"
+
+    def part_awake():
+        """Of half a second after a call."""
+        daemon.call("Status")
+        time.sleep(0.1)
+        states = []
+        for _ in range(40):
+            states.append(pathlib.Path(stat).read_text().rsplit(")", 1)[1].split()[0])
+            time.sleep(0.01)
+        return states.count("R") / len(states)
+
+    def reload(poll):
+        home.write(".config/hospes/default.lan", f"[LAN]\nPoll = {poll}\n")
+        return daemon.call("Reload")["changes"]
+
+    assert reload("0") == [], "that is the same as off"
+    for _ in range(2):
+        assert part_awake() < 0.2
+        assert any("Poll" in change for change in reload("1000000"))
+        assert part_awake() > 0.8
+        assert any("Poll" in change for change in reload("off"))
+        time.sleep(1)
