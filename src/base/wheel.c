@@ -29,6 +29,7 @@ struct node {
 	uint32_t next, prev; /* indices or NOBODY; meaningful unless nowhere */
 	uint16_t place;
 };
+_Static_assert(sizeof(struct node) <= WHEEL_NODE_SIZE, "what an owner counts with");
 
 struct bucket {
 	uint32_t first;

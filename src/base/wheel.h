@@ -11,6 +11,8 @@
 
 struct wheel;
 
+#define WHEEL_NODE_SIZE 24 /* bytes that it keeps for each index, at most */
+
 /**
  * wheel_new() - an empty wheel
  * @out:   the wheel; free with wheel_free()

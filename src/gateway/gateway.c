@@ -4,7 +4,9 @@
 #include <errno.h>
 
 #include "base/attr.h"
+#include "base/wheel.h"
 #include "gateway/gateway_private.h"
+#include "gateway/tcp_hold.h"
 #include "service/neigh.h"
 
 #define READY_A_TURN  128
@@ -201,6 +203,10 @@ struct forwards *gateway_forwards(struct gateway *g) { return g->forwards; }
 struct flow_table *gateway_flows(struct gateway *g) { return g->flows; }
 
 /* ---- made and freed ---- */
+
+/* What the tables have for each flow. The flow table's buckets are a power of two: at most two for a slot. */
+_Static_assert(sizeof(struct flow) + 2 * sizeof(uint32_t) + WHEEL_NODE_SIZE + sizeof(struct opening) + TCP_HOLD_ENTRY <= 256,
+	       "a flow costs at most 256 bytes");
 
 static int make_parts(struct gateway *g)
 {

@@ -17,6 +17,7 @@ struct tcp_hold {
 	uint32_t max;
 	struct { struct held *first; uint32_t count, last_seq; } flow[];
 };
+_Static_assert(sizeof(((struct tcp_hold *)0)->flow[0]) <= TCP_HOLD_ENTRY, "what the gateway counts with");
 
 int tcp_hold_new(struct tcp_hold **out, uint32_t max)
 {

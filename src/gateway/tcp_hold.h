@@ -14,6 +14,7 @@
 
 #define TCP_HOLD_MAX      (16u * 1024 * 1024)
 #define TCP_HOLD_SEGMENTS 1024 /* of one flow: they are found by walking */
+#define TCP_HOLD_ENTRY    16   /* bytes for each slot, at most; what is held apart */
 
 struct tcp_hold;
 
