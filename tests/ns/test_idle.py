@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""An idle LAN sleeps, and a LAN is up at once."""
+"""An idle LAN sleeps, a LAN is up at once, and an idle guest costs little."""
 
 import os
+import pathlib
 import re
 import signal
 import subprocess
 import time
 
+import pytest
+
 from tests.support.lan import as_user, wait_for
+from tests.support.vhost import OFFLOADS, PLAIN, UDP_OFFLOADS, VhostGuest
+from tests.support.vhost_traffic import numbered, pass_all
 
 
 def system_calls(pid, seconds, path):
@@ -54,3 +59,31 @@ def test_up_within_50_ms(world, home):
         wait_for(lambda: not runtime.exists() or not os.listdir(runtime), 5, "an empty runtime folder")
     print("up in", ", ".join(f"{1000 * t:.0f} ms" for t in times))
     assert sorted(times)[2] < 0.05, times
+
+
+def private_bytes(daemon):
+    """What a daemon alone holds in memory."""
+    rollup = pathlib.Path(f"/proc/{daemon.process.pid}/smaps_rollup").read_text()
+    return sum(int(kilobytes) for kilobytes in re.findall(r"^Private_\w+:\s*(\d+) kB", rollup, re.M)) << 10
+
+
+def test_memory_of_a_further_idle_guest(world, start, home):
+    """At most 2 MB private: a vhost-user guest with large and full rings that has sent and received something."""
+    if b"__asan_init" in (home.bin / "hospesd").read_bytes():
+        pytest.skip("a sanitizer's own memory would be counted")
+    daemon, guests, held = start(), [], []
+    try:
+        for number in range(1, 10):
+            guest = VhostGuest(daemon.runtime / "vhost", mac=f"02:00:00:00:00:{number:02x}", ip=f"10.0.2.{99 + number}", size=1024, pairs=2, event_idx=True,
+                               features=PLAIN | OFFLOADS | UDP_OFFLOADS)
+            guests.append(guest)
+            guest.announce()
+            if number > 1:
+                pass_all(guest, guests[0], numbered([1514] * 200, guest.mac, guests[0].mac))
+                pass_all(guests[0], guest, numbered([1514] * 200, guests[0].mac, guest.mac))
+            held.append(private_bytes(daemon))
+    finally:
+        for guest in guests:
+            guest.close()
+    print("private memory with 1 to 9 guests:", held)
+    assert (held[-1] - held[0]) / 8 <= 2 << 20
