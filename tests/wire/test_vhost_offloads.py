@@ -2,6 +2,7 @@
 """Segments and checksums over the vhost-user port: whole where both ends can, cut and completed for others."""
 
 import random
+import socket
 import time
 
 import pytest
@@ -13,6 +14,8 @@ from tests.support.vhost import (DATA_VALID, GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO
                                  complete)
 from tests.support.vhost_traffic import ONE, PACKED, TWO, frame, introduce, open_segment, pseudo, take_frame
 from tests.support.wire import connect
+from tests.wire.test_udp import answers, to
+from tests.wire.test_udp_runs import check_checksums, expect_datagrams, send_run
 
 # segments and checksums
 
@@ -79,13 +82,18 @@ def test_a_plain_guest_sees_no_offloads(two):
     assert header == Header(num_buffers=1)
 
 
-def udp_run(version, size=10000, segment=1000, to=TWO):
+def udp_run(version, size=10000, segment=1000):
     """A run of datagrams as a driver with segmentation offload hands it over: the packet, its bytes with the checksum open, and their header."""
     ip = IP(src="10.0.2.100", dst="10.0.2.101") if version == 4 else IPv6(src="fd00::1", dst="fd00::2")
-    packet = Ether(src=ONE, dst=to) / ip / UDP(sport=1, dport=2) / random.Random(3).randbytes(size)
-    data, start = bytearray(bytes(packet)), 34 if version == 4 else 54
+    packet = Ether(src=ONE, dst=TWO) / ip / UDP(sport=1, dport=2) / random.Random(3).randbytes(size)
+    return packet, *open_run(packet, segment)
+
+
+def open_run(packet, segment):
+    """A UDP packet as a driver with segmentation offload hands it over."""
+    data, start = bytearray(bytes(packet)), 34 if IP in packet else 54
     data[start + 6:start + 8] = pseudo(packet).to_bytes(2, "big")
-    return packet, bytes(data), Header(NEEDS_CSUM, GSO_UDP_L4, start + 8, segment, start, 6)
+    return bytes(data), Header(NEEDS_CSUM, GSO_UDP_L4, start + 8, segment, start, 6)
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -136,3 +144,41 @@ def test_host_to_guest_in_large_segments(vhost, server4, packed):
         connection.send("A")
     assert data == content
     assert longest > 8000
+
+
+# datagrams of the host's sockets
+
+@PACKED
+@pytest.mark.parametrize("size, segment", [(10000, 1000), (9300, 1400), (64 * 100, 100), (900, 1000)])
+def test_a_run_of_datagrams_to_a_socket(vhost, udp_server, packed, size, segment):
+    """A guest hands a run over as one; the socket gets its datagrams, one by one."""
+    guest = vhost(1, packed=packed, event_idx=True, features=PLAIN | OFFLOADS | Feature.HOST_USO)
+    packet = to(guest, udp_server, random.Random(size).randbytes(size))
+    data, header = open_run(guest.ether() / packet, segment)
+    guest.transmit(data, header=header)
+    content, got = bytes(packet[UDP].payload), []
+    while sum(map(len, got)) < size:
+        got.append(udp_server.recv(65536))
+    assert got == [content[at:at + segment] for at in range(0, size, segment)]
+
+
+@PACKED
+@pytest.mark.parametrize("takes", [0, 4, 6, 46])
+def test_a_run_of_datagrams_from_a_socket(vhost, udp_server, packed, takes):
+    """A driver that takes runs of that IP version gets the socket's as one frame, with its checksum open; another gets every datagram by itself."""
+    features = {0: 0, 4: Feature.GUEST_USO4, 6: Feature.GUEST_USO6, 46: UDP_OFFLOADS}[takes]
+    guest = vhost(1, packed=packed, event_idx=True, features=PLAIN | OFFLOADS | features)
+    payloads = [random.Random(number).randbytes(1000) for number in range(12)] + [b"the last is shorter"]
+    guest.send(to(guest, udp_server, b"first"))
+    client = udp_server.recvfrom(100)[1]
+    guest.drain()
+    send_run(udp_server, b"".join(payloads), 1000, client)
+    if takes not in (46, 6 if udp_server.family == socket.AF_INET6 else 4):
+        expect_datagrams(guest, udp_server, payloads)
+        return
+    header, came = guest.receive()
+    assert (header.gso_type, header.gso_size) == (GSO_UDP_L4, 1000) and header.flags & NEEDS_CSUM
+    packet = Ether(complete(header, came))
+    assert answers(packet, udp_server) and bytes(packet[UDP].payload) == b"".join(payloads)
+    check_checksums(packet)
+    guest.silence(lambda p: answers(p, udp_server), 0.2)
