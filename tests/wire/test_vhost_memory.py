@@ -3,10 +3,11 @@
 
 import pytest
 
+from tests.support.lan import wait_for
 from tests.support.vhost import Memory, Request
 from tests.support.vhost_memory import GIB, PAGE, Region
 from tests.support.vhost_message import REGION, STATE
-from tests.support.vhost_traffic import CLOSED, ONE, PACKED, REFUSED, TWO, frame, introduce, numbered, outcome, pass_all, sizes, take_frame
+from tests.support.vhost_traffic import CLOSED, ONE, PACKED, REFUSED, TWO, ends, frame, introduce, numbered, outcome, pass_all, sizes, take_frame
 
 pytestmark = pytest.mark.usefixtures("harmless")
 
@@ -149,6 +150,76 @@ def test_another_table_under_traffic(vhost, packed):
         one.must(one.front.set_mem_table(one.memory.regions + ([extra] if turn % 2 else [])))
         assert [take_frame(other)[1] for _ in range(20)] == [frame(number) for number in range(20)]
         pass_all(other, one, numbered(sizes(20), TWO, ONE))
+    extra.close()
+
+
+@PACKED
+def test_slots_come_and_go_under_traffic(vhost, packed):
+    """While frames from other regions are in flight, both ways, a region is added and removed."""
+    one, other = vhost(1, packed=packed), vhost(2)
+    introduce(one, other)
+    extra = Region(32 * GIB, 1 << 20)
+    for turn in range(12):
+        frames, back = ([frame(turn * 20 + number, 1000, *way) for number in range(20)] for way in ((ONE, TWO), (TWO, ONE)))
+        other.transmit(*back)
+        one.transmit(*frames)
+        one.must((one.front.rem_mem_reg if turn % 2 else one.front.add_mem_reg)(extra))
+        assert [take_frame(other)[1] for _ in range(20)] == frames
+        assert [take_frame(one)[1] for _ in range(20)] == back
+    extra.close()
+
+
+@PACKED
+@pytest.mark.parametrize("late", [False, True], ids=["sent before", "sent after"])
+def test_frames_in_a_removed_slot(vhost, packed, late):
+    """What was sent before its region is removed arrives as it is, or not at all; what is sent after it cannot. A guest of such frames is no guest."""
+    one, other = vhost(1, packed=packed), vhost(2)
+    introduce(one, other)
+    extra, ring = Region(32 * GIB, 1 << 20), one.senders[0]
+    one.must(one.front.add_mem_reg(extra))
+    for number in range(20):
+        data = bytes(12) + frame(number, 1000)
+        extra.bytes[2048 * number:2048 * number + len(data)] = data
+        ring.add([(extra.guest + 2048 * number, len(data), False)])
+    came = 0
+    try:
+        if not late:
+            ring.publish()
+        one.must(one.front.rem_mem_reg(extra))
+        ring.publish()
+    except ConnectionError:
+        pass
+    while (data := take_frame(other, 0.3)[1]) is not None:
+        assert data == frame(came, 1000)
+        came += 1
+    assert came == 20 and not late or came < 20 and ends(one), f"{came} frames came"
+    extra.close()
+
+
+@PACKED
+def test_buffers_for_receiving_in_a_removed_slot(vhost, packed):
+    """Nothing is written there any more, and a guest that leaves its buffers there is no guest."""
+    one, other = vhost(1, packed=packed, refill=False, start=False), vhost(2)
+    extra = Region(32 * GIB, 1 << 20)
+    one.negotiate()
+    one.share()
+    one.must(one.front.add_mem_reg(extra))
+    one.set_up()
+    one.enable()
+    ring = one.receivers[0]
+    for number in range(20):
+        ring.add([(extra.guest + 2048 * number, 2048, True)])
+    ring.publish()
+    one.transmit(frame(1))
+    other.transmit(frame(0, 60, TWO, ONE))
+    wait_for(ring.pending, 2, "a frame in the region")
+    other.transmit(*[frame(number, 60, TWO, ONE) for number in range(5)])
+    one.must(one.front.rem_mem_reg(extra))
+    before = bytes(extra.bytes)
+    other.transmit(*[frame(number, 60, TWO, ONE) for number in range(5, 10)])
+    other.flush()
+    assert ends(one)
+    assert bytes(extra.bytes) == before
     extra.close()
 
 
