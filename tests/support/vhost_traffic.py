@@ -2,7 +2,9 @@
 """Numbered frames between two guests, and what a daemon holds of them."""
 
 import os
+import pathlib
 import random
+import re
 import struct
 import time
 
@@ -109,6 +111,12 @@ def processor_seconds(daemon):
     """How long a daemon has worked."""
     fields = open(f"/proc/{daemon.process.pid}/stat").read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def wake_ups(daemon):
+    """How often a daemon's threads have gone to sleep since they began."""
+    statuses = pathlib.Path(f"/proc/{daemon.process.pid}/task").glob("*/status")
+    return sum(int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status.read_text(), re.M)[1]) for status in statuses)
 
 
 def introduce(*guests):

@@ -13,7 +13,7 @@ from scapy.layers.inet import ICMP, IP, UDP
 from tests.support.lan import wait_for
 from tests.support.vhost import OFFLOADS, PLAIN, Feature
 from tests.support.vhost_traffic import (BUFFERS, ONE, PACKED, RINGS, TWO, combine, frame, introduce, numbered, pass_all, processor_seconds, sizes,
-                                         take_frame)
+                                         take_frame, wake_ups)
 from tests.support.wire import GATEWAY4, connect
 
 @pytest.mark.parametrize("buffers", BUFFERS)
@@ -226,14 +226,19 @@ def test_no_kick_is_missed(two, packed, event_idx):
 
 
 @PACKED
-def test_idle_rings_cost_nothing(daemon, two, packed):
-    """Guests with full rings and no frames: the daemon sleeps."""
-    one, other = two(packed=packed)
-    pass_all(one, other, numbered([60] * 20))
-    time.sleep(0.3)
-    before = processor_seconds(daemon)
-    time.sleep(1)
-    assert processor_seconds(daemon) - before <= 0.03
+@pytest.mark.parametrize("event_idx", [False, True])
+def test_idle_guests_wake_nobody(daemon, two, packed, event_idx):
+    """Guests with full rings and no frames: after traffic, fast and slow, the daemon goes to sleep and is not woken once. A frame wakes it."""
+    one, other = two(packed=packed, event_idx=event_idx)
+    pass_all(one, other, numbered([60] * 200))
+    pass_all(other, one, numbered([60] * 20, TWO, ONE), burst=1)
+    time.sleep(0.5)
+    before, busy = wake_ups(daemon), processor_seconds(daemon)
+    time.sleep(3)
+    assert wake_ups(daemon) == before and processor_seconds(daemon) == busy
+    pass_all(one, other, [frame(1)])
+    time.sleep(0.1)
+    assert wake_ups(daemon) > before
 
 
 def test_polled_rings(vhost):
