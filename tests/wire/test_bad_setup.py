@@ -2,12 +2,13 @@
 """What is wrong before a LAN is up: one message with the remedy, an exit status that says whose fault it is, and nothing left behind."""
 
 import os
+import re
 import socket
 import subprocess
 
 import pytest
 
-from tests.support.lan import USER, Daemon, as_user, wait_for
+from tests.support.lan import ROOT, USER, Daemon, as_user, wait_for
 from tests.support.netns import Netns
 
 
@@ -164,6 +165,15 @@ def test_guest_outside_of_the_network(world, home):
 def test_configuration_that_is_not_there(world, home):
     status, said = run(world.host, home, "--config", "/nowhere/x.lan")
     assert status == 2 and "/nowhere/x.lan" in said
+
+
+def test_the_manual_has_every_option(world, home):
+    """Those that the program itself names when it is called wrongly, and no others."""
+    _, said = run(world.host, home, "--nonsense")
+    page = (ROOT / "doc/man/hospesd.8.scd").read_text()
+    headings = "\n".join(line for line in page.splitlines() if line.startswith("*-"))
+    options = [set(re.findall(r"--[a-z][a-z-]+", text)) - {"--nonsense"} for text in (said, page.split("# DESCRIPTION")[0], headings)]
+    assert options[0] and options[0] == options[1] == options[2]
 
 
 @pytest.mark.parametrize("arguments", [("--nonsense",), ("word",), ("--lan", "Not A Name"), ("--lan", ""), ("--config", "x", "--no-config"), ("--ready-fd", "x"),
