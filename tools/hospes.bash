@@ -35,9 +35,10 @@ _hospes() {
 	case $verb in
 	'') words="$verbs --lan --help --version" ;;
 	help) words=$verbs ;;
-	up | reload) words="$(_hospes_lans) --dry-run --help" ;;
-	try) words="$(_hospes_lans) --confirm --time --dry-run --help" ;;
-	down | restart) words="$(_hospes_lans) --keep-guests --dry-run --help" ;;
+	up) words="$(_hospes_lans) --dry-run --json --help" ;;
+	reload) words="$(_hospes_lans) --dry-run --help" ;;
+	try) words="$(_hospes_lans) --confirm --time --dry-run --json --help" ;;
+	down | restart) words="$(_hospes_lans) --keep-guests --dry-run --json --help" ;;
 	ls) words="$(_hospes_lans) --json --drops --watch --help" ;;
 	ssh | connect | stop) words=$(_hospes_guests "$lan") ;;
 	doctor)

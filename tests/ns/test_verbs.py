@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import time
 
 import pytest
 
-from tests.support.lan import USER, as_user, wait_for
+from tests.support.lan import ROOT, USER, as_user, wait_for
 
 # A tun node and an account of their own, over those of the machine; gone with the namespace. $1: the mode of the node; $2: a folder, where several may do so
 # at once.
@@ -327,6 +328,15 @@ def test_down_ends_the_guests_that_run_started(shell):
     assert "1 guest ended" in shell.run("down")[0]
     assert guest.wait(10) == -15
     assert other.poll() is None, "its number was registered, but it is no guest"
+
+
+@pytest.mark.parametrize("verb", ["run", "up", "try", "down", "restart", "reload", "ls", "exec", "ssh-config", "qemu-args", "doctor"])
+def test_options_are_completed(home, verb):
+    """bash offers every option that help names."""
+    told = subprocess.run([home.bin / "hospes", "help", verb], capture_output=True, text=True, check=True).stdout
+    complete = 'source "$0"; compopt() { :; }; COMP_WORDS=(hospes "$1" --); COMP_CWORD=2; _hospes; echo "${COMPREPLY[@]}"'
+    offered = subprocess.run(["bash", "-c", complete, ROOT / "tools/hospes.bash", verb], env=home.environment, capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"--[a-z][a-z-]+", told)) <= set(offered.split())
 
 
 def test_ls_watches(shell):
