@@ -36,6 +36,7 @@ class Target:
 
 
 HOSPES_QEMU = ("hospes vhost", "hospes stream", "hospes dgram")
+PASST_VHOST = ("passt vhost", "other passt vhost")
 
 
 @dataclasses.dataclass
@@ -88,9 +89,10 @@ def latency(client, label, subjects):
 
 
 def namespace_rows():
-    subjects = ("hospes tap", "pasta", "newer pasta", "slirp4netns", "kernel bridge (veth)")
+    subjects = ("hospes tap", "pasta", "slirp4netns", "kernel bridge (veth)")
     yield from to_host("namespace", "namespace", subjects, (1500, 65520), (1, 16), "loopback")
     yield from datagrams("namespace", "namespace", subjects)
+    subjects = (*subjects, "newer pasta")
     yield from latency("namespace", "namespace", subjects)
     yield Row("connections a second, namespace, wrk", "namespace", subjects, work.Wrk())
     yield Row("request-response TCP, namespace, sockperf", "namespace", subjects, work.Sockperf())
@@ -114,9 +116,10 @@ def between_rows():
 
 
 def uml_rows():
-    subjects = ("hospes vhost", "passt vhost", "kernel bridge (tap)")
+    subjects = ("hospes vhost", *PASST_VHOST, "kernel bridge (tap)")
     yield from to_host("uml", "UML", subjects, (1500, 65520), (1, 16), "loopback")
     yield from datagrams("uml", "UML", subjects)
+    subjects = ("hospes vhost", "passt vhost", "kernel bridge (tap)")
     yield from latency("uml", "UML", subjects)
 
 
@@ -166,13 +169,13 @@ TARGETS = (
     Target("guest to guest, 64 B, polling front end, a core", "guest to guest, testpmd, 64 B, split", ("hospes vhost",), ("OVS-DPDK",), 1.0, "core"),
     Target("guest to guest, 1500 B", "guest to guest, testpmd, 1500 B, split", ("hospes vhost",), ("OVS-DPDK",), 1.3),
     Target("guest to guest TCP (UML)", "TCP guest to guest, UML, MTU 1500, 1 flow", ("hospes vhost",), ("kernel bridge (tap)",), 1.3),
-    Target("guest to host TCP, MTU 1500", "TCP guest to host, UML, MTU 1500, 1 flow", ("hospes vhost",), ("passt vhost",), 1.7),
+    Target("guest to host TCP, MTU 1500", "TCP guest to host, UML, MTU 1500, 1 flow", ("hospes vhost",), PASST_VHOST, 1.7),
     Target("guest to host TCP, QEMU's user network, processor time", "TCP guest to host, QEMU, MTU 1500, 1 flow", HOSPES_QEMU, ("QEMU user",), 8.0, "cpu"),
-    Target("host to guest TCP, MTU 1500", "TCP host to guest, UML, MTU 1500, 1 flow", ("hospes vhost",), ("passt vhost",), 1.5),
-    Target("guest to host TCP, MTU 65520", "TCP guest to host, UML, MTU 65520, 1 flow", ("hospes vhost",), ("passt vhost",), 1.1),
-    Target("host to guest TCP, MTU 65520", "TCP host to guest, UML, MTU 65520, 1 flow", ("hospes vhost",), ("passt vhost",), 1.1),
-    Target("UDP guest to host, unequal datagrams", "UDP guest to host, UML, 1472 B, unequal", ("hospes vhost",), ("passt vhost",), 3.0),
-    Target("UDP guest to host, runs of equal datagrams", "UDP guest to host, UML, 1472 B", ("hospes vhost",), ("passt vhost",), 5.0),
+    Target("host to guest TCP, MTU 1500", "TCP host to guest, UML, MTU 1500, 1 flow", ("hospes vhost",), PASST_VHOST, 1.5),
+    Target("guest to host TCP, MTU 65520", "TCP guest to host, UML, MTU 65520, 1 flow", ("hospes vhost",), PASST_VHOST, 1.1),
+    Target("host to guest TCP, MTU 65520", "TCP host to guest, UML, MTU 65520, 1 flow", ("hospes vhost",), PASST_VHOST, 1.1),
+    Target("UDP guest to host, unequal datagrams", "UDP guest to host, UML, 1472 B, unequal", ("hospes vhost",), PASST_VHOST, 3.0),
+    Target("UDP guest to host, runs of equal datagrams", "UDP guest to host, UML, 1472 B", ("hospes vhost",), PASST_VHOST, 5.0),
     Target("request-response p50", "request-response TCP, namespace", ("hospes tap",), ("pasta", "newer pasta"), 1 / 0.8),
     Target("connections a second", "connections a second, namespace", ("hospes tap",), ("pasta", "newer pasta"), 1.3),
 )

@@ -11,7 +11,8 @@ from bench.scene import BACK_CORE, GUEST_CORE, Missing, Scene
 
 SUBJECTS = {peer.name: peer for peer in (
     hospes.HospesTap, hospes.HospesStream, hospes.HospesDgram, hospes.HospesVhost, namespaces.Pasta, namespaces.NewerPasta,
-    namespaces.Slirp4netns, kernel.BridgeTap, kernel.BridgeVeth, vde.VdeSwitch, passt.Passt, passt.PasstVhost, qemu_user.QemuUser, dpdk.OvsDpdk, dpdk.Testpmd, loopback.Loopback, loopback.PlainSockets,
+    namespaces.Slirp4netns, kernel.BridgeTap, kernel.BridgeVeth, vde.VdeSwitch, passt.Passt, passt.PasstVhost, passt.OtherPasstVhost,
+    qemu_user.QemuUser, dpdk.OvsDpdk, dpdk.Testpmd, loopback.Loopback, loopback.PlainSockets,
 )}
 
 CLIENTS = {"namespace": Namespace, "uml": Uml, "uml small": SmallUml, "qemu": Qemu, "testpmd": TestpmdPair, "testpmd packed": TestpmdPacked,

@@ -32,10 +32,18 @@ class PasstVhost(Passt):
 
     name, kinds = "passt vhost", ("vhost",)
     options = ("--vhost-user",)
+    variable = "PASST"
 
     def program(self):
-        if not os.environ.get("PASST"):
-            raise Missing("Debian's passt has no vhost-user; PASST=/path/to/passt names one that has")
-        if "--vhost-user" not in run(["sh", "-c", '"$0" --help 2>&1; true', os.environ["PASST"]]):
-            raise Missing(f"{os.environ['PASST']} has no --vhost-user")
-        return os.environ["PASST"]
+        program = os.environ.get(self.variable)
+        if not program:
+            raise Missing(f"Debian's passt has no vhost-user; {self.variable}=/path/to/passt names one that has")
+        if "--vhost-user" not in run(["sh", "-c", '"$0" --help 2>&1; true', program]):
+            raise Missing(f"{program} has no --vhost-user")
+        return program
+
+
+class OtherPasstVhost(PasstVhost):
+    """A second version of it, where a ratio is not to be one of its defects."""
+
+    name, variable = "other passt vhost", "PASST_OTHER"
