@@ -218,6 +218,17 @@ int bridge_apply(const struct apply *a, struct steps *steps, struct apply_result
 	return result->failed == SIZE_MAX ? 0 : result->error;
 }
 
+/*
+ * A DHCP client that has not been told yet puts the address that was taken from the uplink there again, with its routes, perhaps at once. That
+ * is no step that failed; who went up is told what to type, and the next `up` takes it off.
+ */
+static bool is_put_back(const struct step *s, const char *uplink)
+{
+	bool taken_off = s->kind == STEP_ADDRESS_DEL || s->kind == STEP_ROUTE_DEL;
+
+	return *uplink && ((taken_off && !strcmp(s->link, uplink)) || (s->kind == STEP_ROUTE_ADD && !strcmp(s->key, uplink)));
+}
+
 int bridge_verify(const struct lan_config *config, char *error, size_t error_size)
 {
 	_cleanup_(snapshot_freep) struct snapshot *now = NULL;
@@ -230,10 +241,13 @@ int bridge_verify(const struct lan_config *config, char *error, size_t error_siz
 		return r;
 	}
 	r = bridge_plan_up(&steps, config, now, error, error_size);
-	if (r || !steps.count)
-		return r;
-	text = step_format(&steps.step[0]);
-	snprintf(error, error_size, "LAN %s is not as configured: it still needs %s", config->name, text ? text : "a step");
+	for (size_t i = 0; !r && i < steps.count; i++) {
+		if (is_put_back(&steps.step[i], config->bridge.uplink))
+			continue;
+		text = step_format(&steps.step[i]);
+		snprintf(error, error_size, "LAN %s is not as configured: it still needs %s", config->name, text ? text : "a step");
+		r = -EUCLEAN;
+	}
 	steps_fini(&steps);
-	return -EUCLEAN;
+	return r;
 }

@@ -35,7 +35,7 @@ struct apply_result {
 int bridge_apply(const struct apply *a, struct steps *steps, struct apply_result *result);
 
 /**
- * bridge_verify() - does the kernel now have what the configuration wants?
+ * bridge_verify() - does the kernel now have what the configuration wants, but for what a DHCP client put back onto the uplink?
  * Return: 0; -EUCLEAN with @error naming what still differs; or another negative errno with @error (512 bytes)
  */
 int bridge_verify(const struct lan_config *config, char *error, size_t error_size);

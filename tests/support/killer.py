@@ -189,7 +189,7 @@ class Killer:
         """One process has stopped or ended. Return: is the service left to itself again?"""
         if not os.WIFSTOPPED(status):
             self.dead |= pid == self.main
-            self.traced.pop(pid)
+            self.traced.pop(pid, None)  # None: a program of the test itself
             assert pid != self.main or self.where, f"the service ended by itself, status {status}"
             return False
         number, event = os.WSTOPSIG(status), status >> 16

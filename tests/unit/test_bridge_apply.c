@@ -233,6 +233,28 @@ static void moves_and_comes_back(void **state)
 	round_trip(BRIDGED "STP = no\nForwardDelay = 9\nHello = 2\nMaxAge = 12\nMTU = 1400\n", true, true);
 }
 
+/* A DHCP client that was not told puts back what went up took from it: that has not failed, and the next time takes it off again. */
+static void a_client_puts_it_back(void **state)
+{
+	char error[512] = "";
+	struct world w;
+
+	(void)state;
+	enter(&w, BRIDGED);
+	furnish_some();
+	up(&w, NULL, 0);
+	shell("ip addr add 198.51.100.8/24 dev uplink && ip route add 10.40.0.0/16 via 198.51.100.1 dev uplink");
+	if (bridge_verify(w.config, error, sizeof(error)))
+		fail_msg("%s", error);
+	shell("ip link set br0 down");
+	assert_int_equal(bridge_verify(w.config, error, sizeof(error)), -EUCLEAN);
+	assert_non_null(strstr(error, "br0"));
+	shell("ip link set br0 up");
+	assert_true(up(&w, NULL, 0) > 0);
+	assert_done(&w);
+	leave(&w);
+}
+
 static void other_kinds_come_back(void **state)
 {
 	(void)state;
@@ -549,7 +571,7 @@ static void leases(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(moves_and_comes_back), cmocka_unit_test(other_kinds_come_back), cmocka_unit_test(same_on_the_bridge),
+		cmocka_unit_test(moves_and_comes_back), cmocka_unit_test(a_client_puts_it_back), cmocka_unit_test(other_kinds_come_back), cmocka_unit_test(same_on_the_bridge),
 		cmocka_unit_test(undoes_on_failure), cmocka_unit_test(many_addresses), cmocka_unit_test(full_disk),
 		cmocka_unit_test(no_such_owner), cmocka_unit_test(journals),
 		cmocka_unit_test(snapshots),
