@@ -124,11 +124,13 @@ static void slots_come_and_go(void **state)
 	r = slot(VHOST_MEMORY_SLOTS);
 	assert_int_equal(vhost_memory_add(&m, &r, fd), -ENOSPC);
 	r = slot(5);
+	assert_true(vhost_memory_has(&m, &r));
 	r.user_address++;
-	assert_int_equal(vhost_memory_remove(&m, &r), -ENOENT);
+	assert_false(vhost_memory_has(&m, &r));
+	assert_int_equal(vhost_memory_remove(&m, &r), -EINVAL);
 	r = slot(5);
 	r.size--;
-	assert_int_equal(vhost_memory_remove(&m, &r), -ENOENT);
+	assert_int_equal(vhost_memory_remove(&m, &r), -EINVAL);
 	assert_non_null(vhost_memory_at(&m, (VHOST_MEMORY_SLOTS - 1) * 0x2000, &size));
 	r = slot(5);
 	r.mmap_offset = 77; /* is none of it */

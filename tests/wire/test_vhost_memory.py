@@ -119,15 +119,26 @@ def test_memory_slots(vhost, packed):
 def test_memory_slots_that_cannot_be(front):
     it = front()
     there = it.device.memory.regions[0]
-    assert outcome(it.add_mem_reg, there) == REFUSED
     assert outcome(it.add_mem_reg, Region(there.guest + PAGE, PAGE)) == REFUSED
-    missing = Region(99 * GIB, PAGE)
-    assert outcome(it.rem_mem_reg, missing) == REFUSED
     smaller = Region(there.guest, PAGE, user=there.user)
     assert outcome(it.rem_mem_reg, smaller) == REFUSED
-    assert it.rem_mem_reg(there) == 0
-    assert outcome(it.rem_mem_reg, there) == REFUSED
-    assert it.add_mem_reg(there) == 0
+
+
+@PACKED
+def test_memory_slots_again(vhost, packed):
+    """QEMU until 7.2 adds and removes a region for each pair of queues, whose rings run by then."""
+    one, other = vhost(1, packed=packed), vhost(2)
+    introduce(one, other)
+    extra = Region(8 * GIB, 1 << 20)
+    for _ in range(2):
+        for region in (*one.memory.regions, extra):
+            assert one.front.add_mem_reg(region) == 0
+        pass_all(one, other, numbered(sizes(20)))
+        pass_all(other, one, numbered(sizes(20), TWO, ONE))
+    for _ in range(2):
+        assert one.front.rem_mem_reg(extra) == 0
+        pass_all(one, other, numbered(sizes(20)))
+    extra.close()
 
 
 def test_more_memory_slots_than_there_are(front):

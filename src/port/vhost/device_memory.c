@@ -34,10 +34,14 @@ int vhost_set_mem_table(struct vhost_device *d, struct vhost_message *m, _unused
 	return 0;
 }
 
+/* QEMU until 7.2 adds and removes each region once for every pair of queues. What it asks for again is done already. */
 int vhost_add_mem_reg(struct vhost_device *d, struct vhost_message *m, _unused_ struct vhost_answer *a)
 {
-	int r = vhost_memory_add(&d->memory, &m->payload.slot.region, m->fds[0]);
+	int r;
 
+	if (vhost_memory_has(&d->memory, &m->payload.slot.region))
+		return 0;
+	r = vhost_memory_add(&d->memory, &m->payload.slot.region, m->fds[0]);
 	if (!r)
 		vhost_queues_update(d);
 	return r;
@@ -50,7 +54,7 @@ int vhost_rem_mem_reg(struct vhost_device *d, struct vhost_message *m, _unused_ 
 	vhost_queues_pause(d);
 	r = vhost_memory_remove(&d->memory, &m->payload.slot.region);
 	vhost_queues_update(d);
-	return r;
+	return r == -ENOENT ? 0 : r;
 }
 
 /* --- dirty log --- */

@@ -62,6 +62,16 @@ void vhost_unmap(struct vhost_mapping *m)
 
 /* --- regions --- */
 
+static bool overlaps(const struct vhost_region *region, const struct vhost_region_message *r)
+{
+	return r->guest_address - region->guest < region->size || region->guest - r->guest_address < r->size;
+}
+
+static bool is_same(const struct vhost_region *region, const struct vhost_region_message *r)
+{
+	return region->guest == r->guest_address && region->user == r->user_address && region->size == r->size;
+}
+
 static bool region_is_valid(const struct vhost_memory *m, const struct vhost_region_message *r)
 {
 	uint64_t end, total = r->size;
@@ -70,11 +80,9 @@ static bool region_is_valid(const struct vhost_memory *m, const struct vhost_reg
 	    __builtin_add_overflow(r->user_address, r->size, &end))
 		return false;
 	for (size_t i = 0; i < m->count; i++) {
-		const struct vhost_region *other = &m->regions[i];
-
-		if (r->guest_address - other->guest < other->size || other->guest - r->guest_address < r->size)
+		if (overlaps(&m->regions[i], r))
 			return false;
-		total += other->size;
+		total += m->regions[i].size;
 	}
 	return total <= VHOST_MEMORY_MAX;
 }
@@ -97,19 +105,32 @@ int vhost_memory_add(struct vhost_memory *m, const struct vhost_region_message *
 	return 0;
 }
 
+bool vhost_memory_has(const struct vhost_memory *m, const struct vhost_region_message *r)
+{
+	for (size_t i = 0; i < m->count; i++)
+		if (is_same(&m->regions[i], r))
+			return true;
+	return false;
+}
+
 int vhost_memory_remove(struct vhost_memory *m, const struct vhost_region_message *r)
 {
+	int result = -ENOENT;
+
 	for (size_t i = 0; i < m->count; i++) {
 		struct vhost_region *region = &m->regions[i];
 
-		if (region->guest != r->guest_address || region->user != r->user_address || region->size != r->size)
+		if (!is_same(region, r)) {
+			if (overlaps(region, r))
+				result = -EINVAL;
 			continue;
+		}
 		vhost_unmap(&region->mapping);
 		*region = m->regions[--m->count];
 		m->last = 0;
 		return 0;
 	}
-	return -ENOENT;
+	return result;
 }
 
 void vhost_memory_clear(struct vhost_memory *m)

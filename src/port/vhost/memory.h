@@ -50,7 +50,9 @@ struct vhost_memory {
  * Return: 0, -ENOSPC, -EINVAL (too large, overflows, overlaps another in the guest's addresses), or as vhost_map().
  */
 int vhost_memory_add(struct vhost_memory *m, const struct vhost_region_message *r, int fd);
-/** vhost_memory_remove() - unmap the region that @r names (guest and user address, size). Return: 0 or -ENOENT. */
+/** vhost_memory_has() - is the region that @r names (guest and user address, size) mapped? */
+bool vhost_memory_has(const struct vhost_memory *m, const struct vhost_region_message *r);
+/** vhost_memory_remove() - unmap the region that @r names. Return: 0, -EINVAL (another is there), -ENOENT (nothing is at its addresses). */
 int vhost_memory_remove(struct vhost_memory *m, const struct vhost_region_message *r);
 /** vhost_memory_clear() - unmap all */
 void vhost_memory_clear(struct vhost_memory *m);
