@@ -54,12 +54,12 @@ class Qmp:
 
 
 class QemuGuest(Console):
-    """A guest with a name on a user's LAN; `more` are further words for QEMU. boot() starts it."""
+    """A guest with a name on a user's LAN; `more` are further words for QEMU. boot() starts it. queues: pairs of them, and as many processors."""
 
     numbers = itertools.count()
     boot_seconds = 90
 
-    def __init__(self, user, name, port="vhost", memory="192M", card="", lan="default", more=()):
+    def __init__(self, user, name, port="vhost", memory="192M", card="", lan="default", queues=1, more=()):
         self.user, self.monitor = user, None
         self.monitor_path = user.path / "home" / f"qmp-{next(self.numbers)}"
         mini = next((user.path / "home/.cache/hospes/mini").glob("[0-9]*"))
@@ -67,7 +67,7 @@ class QemuGuest(Console):
         if not initrd.exists():
             make_initrd(initrd, mini)
         words = [*boot_words(mini, initrd, memory), "-qmp", f"unix:{self.monitor_path},server=on,wait=off",
-                 *attach_words(user, lan, name, port, memory, card), *more]
+                 *attach_words(user, lan, name, port, memory, card, queues), *more]
         super().__init__(name, user.command(words), user.environment)
 
     def spawn(self):
@@ -94,15 +94,20 @@ class QemuGuest(Console):
         self.monitor_path.unlink(missing_ok=True)
 
 
-def attach_words(user, lan, name, port, memory, card):
-    """What hospes says, with more properties for the card."""
+def attach_words(user, lan, name, port, memory, card, queues):
+    """What hospes says, with more properties for the card, and more queues than it gives a guest under TCG."""
     size = memory.split(",")[0].removeprefix("size=")
     words = shlex.split(user.hospes("qemu-args", "-l", lan, "--port", port, "--name", name, *(["--mem", size] if port == "vhost" else [])))
     if port == "vhost":
         assert words[:2] == ["-m", size]
         words = words[2:]
     assert words[-2] == "-device" and words[-1].startswith("virtio-net-pci,")
-    return words[:-1] + [words[-1] + ",romfile=" + card]
+    words[-1] += ",romfile=" + card
+    if queues > 1:
+        words[words.index("-netdev") + 1] += f",queues={queues}"
+        words[-1] += ",mq=on"
+        words += ["-smp", str(queues)]
+    return words
 
 
 def move(source, target, path, seconds=60, meanwhile=lambda: None):
