@@ -81,14 +81,14 @@ def ratio(one, other, by):
 def row_lines(row, samples):
     """A line for each subject; ratios are those of the first of ours to it."""
     ours = next((subject for subject in row.subjects if subject.startswith("hospes ") and subject in samples), None)
-    ceiling = samples.get(row.ceiling)
+    ceiling = statistics.median(sample["rate"] for sample in samples[row.ceiling]) if row.ceiling in samples else None
     for subject, list_ in samples.items():
         rate = [sample["rate"] for sample in list_]
         notes = []
         if subject == row.ceiling:
             notes.append("the client's own ceiling")
-        elif ceiling and list_[0]["higher_is_better"] and statistics.median(rate) >= 0.9 * statistics.median([sample["rate"] for sample in ceiling]):
-            notes.append("client-bound")
+        elif ceiling and list_[0]["higher_is_better"] and statistics.median(rate) >= 0.9 * ceiling:
+            notes.append("client-bound" if statistics.median(rate) <= 1.1 * ceiling else "above the client's own loopback")
         if "p99" in list_[0]:
             notes.append(f"p99 {middle([sample['p99'] for sample in list_])} µs")
         cost, unit = middle([cost_of(sample)[0] for sample in list_]), cost_of(list_[0])[1]
