@@ -84,11 +84,12 @@ def row_lines(row, samples):
     ceiling = statistics.median(sample["rate"] for sample in samples[row.ceiling]) if row.ceiling in samples else None
     for subject, list_ in samples.items():
         rate = [sample["rate"] for sample in list_]
+        usual = statistics.median(rate)
         notes = []
         if subject == row.ceiling:
             notes.append("the client's own ceiling")
-        elif ceiling and list_[0]["higher_is_better"] and statistics.median(rate) >= 0.9 * ceiling:
-            notes.append("client-bound" if statistics.median(rate) <= 1.1 * ceiling else "above the client's own loopback")
+        elif ceiling and list_[0]["higher_is_better"] and usual >= 0.9 * ceiling:
+            notes.append("client-bound" if usual <= 1.1 * ceiling else "above the client's own loopback")
         if "p99" in list_[0]:
             notes.append(f"p99 {middle([sample['p99'] for sample in list_])} µs")
         cost, unit = middle([cost_of(sample)[0] for sample in list_]), cost_of(list_[0])[1]

@@ -219,8 +219,8 @@ int bridge_apply(const struct apply *a, struct steps *steps, struct apply_result
 }
 
 /*
- * A DHCP client that has not been told yet puts the address that was taken from the uplink there again, with its routes, perhaps at once. That
- * is no step that failed; who went up is told what to type, and the next `up` takes it off.
+ * A DHCP client that has not been told yet puts the address that was taken from the uplink there again, with its routes, perhaps at once.
+ * That is no step that failed; who went up is told what to type, and the next `up` takes it off.
  */
 static bool is_put_back(const struct step *s, const char *uplink)
 {

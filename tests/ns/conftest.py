@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A world of namespaces around the real daemon: real kernels on both sides of the gateway."""
 
-
 import pytest
 
 from tests.support.bridge_fixtures import bridged, closing, lan_world, plug  # noqa: F401

@@ -12,6 +12,22 @@ from tests.support.vhost_traffic import CLOSED, ONE, PACKED, REFUSED, TWO, ends,
 pytestmark = pytest.mark.usefixtures("harmless")
 
 
+@pytest.fixture
+def extra():
+    """Memory that a guest does not have at first."""
+    made = Region(32 * GIB, 1 << 20)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def met(vhost, packed):
+    """Two guests that know each other; the rings of the first one are as the test says."""
+    one, other = vhost(1, packed=packed), vhost(2)
+    introduce(one, other)
+    return one, other
+
+
 # memory
 
 @pytest.mark.parametrize("count, fds", [(0, 1), (1, 0), (1, 2), (2, 1), (8, 7), (9, 8), (1000, 2), (0xffffffff, 2)])
@@ -125,11 +141,9 @@ def test_memory_slots_that_cannot_be(front):
 
 
 @PACKED
-def test_memory_slots_again(vhost, packed):
+def test_memory_slots_again(met, extra):
     """QEMU until 7.2 adds and removes a region for each pair of queues, whose rings run by then."""
-    one, other = vhost(1, packed=packed), vhost(2)
-    introduce(one, other)
-    extra = Region(8 * GIB, 1 << 20)
+    one, other = met
     for _ in range(2):
         for region in (*one.memory.regions, extra):
             assert one.front.add_mem_reg(region) == 0
@@ -138,7 +152,6 @@ def test_memory_slots_again(vhost, packed):
     for _ in range(2):
         assert one.front.rem_mem_reg(extra) == 0
         pass_all(one, other, numbered(sizes(20)))
-    extra.close()
 
 
 def test_more_memory_slots_than_there_are(front):
@@ -151,25 +164,20 @@ def test_more_memory_slots_than_there_are(front):
 
 
 @PACKED
-def test_another_table_under_traffic(vhost, packed):
+def test_another_table_under_traffic(met, extra):
     """The table is sent again while rings run, with a region more or less, and at other addresses of the front end."""
-    one, other = vhost(1, packed=packed), vhost(2)
-    introduce(one, other)
-    extra = Region(32 * GIB, 1 << 20)
+    one, other = met
     for turn in range(6):
         one.transmit(*[frame(number) for number in range(20)])
         one.must(one.front.set_mem_table(one.memory.regions + ([extra] if turn % 2 else [])))
         assert [take_frame(other)[1] for _ in range(20)] == [frame(number) for number in range(20)]
         pass_all(other, one, numbered(sizes(20), TWO, ONE))
-    extra.close()
 
 
 @PACKED
-def test_slots_come_and_go_under_traffic(vhost, packed):
+def test_slots_come_and_go_under_traffic(met, extra):
     """While frames from other regions are in flight, both ways, a region is added and removed."""
-    one, other = vhost(1, packed=packed), vhost(2)
-    introduce(one, other)
-    extra = Region(32 * GIB, 1 << 20)
+    one, other = met
     for turn in range(12):
         frames, back = ([frame(turn * 20 + number, 1000, *way) for number in range(20)] for way in ((ONE, TWO), (TWO, ONE)))
         other.transmit(*back)
@@ -177,16 +185,14 @@ def test_slots_come_and_go_under_traffic(vhost, packed):
         one.must((one.front.rem_mem_reg if turn % 2 else one.front.add_mem_reg)(extra))
         assert [take_frame(other)[1] for _ in range(20)] == frames
         assert [take_frame(one)[1] for _ in range(20)] == back
-    extra.close()
 
 
 @PACKED
 @pytest.mark.parametrize("late", [False, True], ids=["sent before", "sent after"])
-def test_frames_in_a_removed_slot(vhost, packed, late):
+def test_frames_in_a_removed_slot(met, extra, late):
     """What was sent before its region is removed arrives as it is, or not at all; what is sent after it cannot. A guest of such frames is no guest."""
-    one, other = vhost(1, packed=packed), vhost(2)
-    introduce(one, other)
-    extra, ring = Region(32 * GIB, 1 << 20), one.senders[0]
+    one, other = met
+    ring = one.senders[0]
     one.must(one.front.add_mem_reg(extra))
     for number in range(20):
         data = bytes(12) + frame(number, 1000)
@@ -204,14 +210,12 @@ def test_frames_in_a_removed_slot(vhost, packed, late):
         assert data == frame(came, 1000)
         came += 1
     assert came == 20 and not late or came < 20 and ends(one), f"{came} frames came"
-    extra.close()
 
 
 @PACKED
-def test_buffers_for_receiving_in_a_removed_slot(vhost, packed):
+def test_buffers_for_receiving_in_a_removed_slot(vhost, extra, packed):
     """Nothing is written there any more, and a guest that leaves its buffers there is no guest."""
     one, other = vhost(1, packed=packed, refill=False, start=False), vhost(2)
-    extra = Region(32 * GIB, 1 << 20)
     one.negotiate()
     one.share()
     one.must(one.front.add_mem_reg(extra))
@@ -231,7 +235,6 @@ def test_buffers_for_receiving_in_a_removed_slot(vhost, packed):
     other.flush()
     assert ends(one)
     assert bytes(extra.bytes) == before
-    extra.close()
 
 
 def test_the_memory_of_rings_goes_away(vhost):

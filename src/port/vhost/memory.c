@@ -67,9 +67,22 @@ static bool overlaps(const struct vhost_region *region, const struct vhost_regio
 	return r->guest_address - region->guest < region->size || region->guest - r->guest_address < r->size;
 }
 
-static bool is_same(const struct vhost_region *region, const struct vhost_region_message *r)
+static bool overlaps_any(const struct vhost_memory *m, const struct vhost_region_message *r)
 {
-	return region->guest == r->guest_address && region->user == r->user_address && region->size == r->size;
+	for (size_t i = 0; i < m->count; i++)
+		if (overlaps(&m->regions[i], r))
+			return true;
+	return false;
+}
+
+/* Return: which region @r names; @m->count if none */
+static size_t find_region(const struct vhost_memory *m, const struct vhost_region_message *r)
+{
+	size_t i = 0;
+
+	while (i < m->count && (m->regions[i].guest != r->guest_address || m->regions[i].user != r->user_address || m->regions[i].size != r->size))
+		i++;
+	return i;
 }
 
 static bool region_is_valid(const struct vhost_memory *m, const struct vhost_region_message *r)
@@ -77,13 +90,10 @@ static bool region_is_valid(const struct vhost_memory *m, const struct vhost_reg
 	uint64_t end, total = r->size;
 
 	if (r->size > VHOST_MEMORY_MAX || __builtin_add_overflow(r->guest_address, r->size, &end) ||
-	    __builtin_add_overflow(r->user_address, r->size, &end))
+	    __builtin_add_overflow(r->user_address, r->size, &end) || overlaps_any(m, r))
 		return false;
-	for (size_t i = 0; i < m->count; i++) {
-		if (overlaps(&m->regions[i], r))
-			return false;
+	for (size_t i = 0; i < m->count; i++)
 		total += m->regions[i].size;
-	}
 	return total <= VHOST_MEMORY_MAX;
 }
 
@@ -107,30 +117,19 @@ int vhost_memory_add(struct vhost_memory *m, const struct vhost_region_message *
 
 bool vhost_memory_has(const struct vhost_memory *m, const struct vhost_region_message *r)
 {
-	for (size_t i = 0; i < m->count; i++)
-		if (is_same(&m->regions[i], r))
-			return true;
-	return false;
+	return find_region(m, r) < m->count;
 }
 
 int vhost_memory_remove(struct vhost_memory *m, const struct vhost_region_message *r)
 {
-	int result = -ENOENT;
+	size_t at = find_region(m, r);
 
-	for (size_t i = 0; i < m->count; i++) {
-		struct vhost_region *region = &m->regions[i];
-
-		if (!is_same(region, r)) {
-			if (overlaps(region, r))
-				result = -EINVAL;
-			continue;
-		}
-		vhost_unmap(&region->mapping);
-		*region = m->regions[--m->count];
-		m->last = 0;
-		return 0;
-	}
-	return result;
+	if (at == m->count)
+		return overlaps_any(m, r) ? -EINVAL : -ENOENT;
+	vhost_unmap(&m->regions[at].mapping);
+	m->regions[at] = m->regions[--m->count];
+	m->last = 0;
+	return 0;
 }
 
 void vhost_memory_clear(struct vhost_memory *m)
